@@ -1,0 +1,116 @@
+# Tests. Files are found by name, so adding one needs no change here:
+#
+#   src/<layer>/**/*_test.cpp   one program unit_<layer> for each layer
+#   tests/<topic>/**/*_test.cpp one program <topic> for each topic, with the other .cpp files beside
+#   tests/support/*.cpp         helpers that every test program links
+#   tests/misuse/NAME.cpp       must not compile; NAME_fixed.cpp must
+#   tests/tools/test_*.py       tests of the repository's own scripts
+#   tests/consumer/             a foreign project that uses the installed library
+find_package(GTest REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+include(GoogleTest)
+
+set(parkring_support "")
+file(GLOB_RECURSE support_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/support/*.cpp")
+list(FILTER support_sources EXCLUDE REGEX "_test\\.cpp$")
+if(support_sources)
+  add_library(parkring-test-support STATIC ${support_sources})
+  parkring_compile(parkring-test-support)
+  target_include_directories(parkring-test-support PRIVATE
+    "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
+  target_link_libraries(parkring-test-support PUBLIC parkring-static GTest::gtest GTest::gmock)
+  set(parkring_support parkring-test-support)
+endif()
+
+# parkring_test_program(name labels sources...)
+function(parkring_test_program name labels)
+  add_executable(${name} ${ARGN})
+  parkring_compile(${name})
+  target_include_directories(${name} PRIVATE
+    "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_definitions(${name} PRIVATE
+    PARKRING_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE
+    ${parkring_support} parkring-static GTest::gtest GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+  gtest_discover_tests(${name}
+    TEST_PREFIX "${name}."
+    DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT 120 LABELS "${labels}")
+endfunction()
+
+# parkring_test_programs(folder prefix): one program for each direct subfolder that has tests.
+function(parkring_test_programs folder prefix)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE "${folder}" "${folder}/*.cpp")
+  set(names "")
+  foreach(source IN LISTS sources)
+    if(NOT source MATCHES "_test\\.cpp$")
+      continue()
+    endif()
+    if(NOT source MATCHES "^([^/]+)/")
+      message(FATAL_ERROR "${folder}/${source}: put this test into a folder, which names its program")
+    endif()
+    list(APPEND names "${CMAKE_MATCH_1}")
+  endforeach()
+  list(REMOVE_DUPLICATES names)
+  list(REMOVE_ITEM names misuse consumer tools)
+  foreach(name IN LISTS names)
+    set(own ${sources})
+    list(FILTER own INCLUDE REGEX "^${name}/")
+    if(prefix STREQUAL "unit_" OR name STREQUAL "support")
+      list(FILTER own INCLUDE REGEX "_test\\.cpp$")  # the rest is in a library already
+    endif()
+    list(TRANSFORM own PREPEND "${folder}/")
+    set(labels "${name}")
+    if(prefix)
+      list(APPEND labels unit)
+    endif()
+    if(name STREQUAL "stress")
+      list(APPEND labels soak)
+    endif()
+    parkring_test_program(${prefix}${name} "${labels}" ${own})
+  endforeach()
+endfunction()
+
+parkring_test_programs("${PROJECT_SOURCE_DIR}/src" "unit_")
+parkring_test_programs("${PROJECT_SOURCE_DIR}/tests" "")
+
+# What follows looks at text only. A sanitizer changes none of it, so its presets leave it out.
+if(PARKRING_SANITIZE)
+  return()
+endif()
+
+# --- Programs that must not compile ---------------------------------------------------------------
+file(GLOB misuse_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/misuse/*.cpp")
+list(FILTER misuse_sources EXCLUDE REGEX "_fixed\\.cpp$")
+foreach(source IN LISTS misuse_sources)
+  cmake_path(GET source STEM name)
+  add_test(NAME misuse.${name}
+    COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tools/misuse.py"
+            --compiler "${CMAKE_CXX_COMPILER}" --include "${PROJECT_SOURCE_DIR}/include" "${source}")
+  set_tests_properties(misuse.${name} PROPERTIES TIMEOUT 120 LABELS misuse)
+endforeach()
+
+# --- The repository itself ------------------------------------------------------------------------
+add_test(NAME repository_check
+  COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tools/check.py"
+          --compiler "${CMAKE_CXX_COMPILER}")
+set_tests_properties(repository_check PROPERTIES TIMEOUT 600 LABELS repository PROCESSORS 2)
+add_test(NAME documents_check
+  COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tools/docs.py")
+set_tests_properties(documents_check PROPERTIES TIMEOUT 120 LABELS repository)
+file(GLOB script_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/tools/test_*.py")
+foreach(source IN LISTS script_tests)
+  cmake_path(GET source STEM name)
+  add_test(NAME tools.${name} COMMAND Python3::Interpreter -B "${source}")
+  set_tests_properties(tools.${name} PROPERTIES TIMEOUT 120 LABELS repository)
+endforeach()
+
+# --- The installed tree ---------------------------------------------------------------------------
+if(PARKRING_TEST_PACKAGE AND EXISTS "${PROJECT_SOURCE_DIR}/tests/consumer/run")
+  add_test(NAME package.consumer
+    COMMAND "${PROJECT_SOURCE_DIR}/tests/consumer/run"
+            "${PROJECT_BINARY_DIR}" "${CMAKE_COMMAND}" "${CMAKE_CXX_COMPILER}")
+  set_tests_properties(package.consumer PROPERTIES TIMEOUT 300 LABELS package)
+endif()

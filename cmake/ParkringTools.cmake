@@ -1,0 +1,13 @@
+# Programs for users. The probe asks the ring layer directly what the machine has.
+if(EXISTS "${PROJECT_SOURCE_DIR}/tools/parkring-probe.cpp")
+  find_package(CLI11 QUIET)
+  if(CLI11_FOUND)
+    add_executable(parkring-probe tools/parkring-probe.cpp)
+    parkring_compile(parkring-probe)
+    target_include_directories(parkring-probe PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(parkring-probe PRIVATE parkring::parkring CLI11::CLI11)
+    install(TARGETS parkring-probe RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  else()
+    message(WARNING "CLI11 was not found (Debian: libcli11-dev): parkring-probe is left out")
+  endif()
+endif()

@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+"""Checks the repository against its own rules. Prints one line for each violation.
+
+  layers      #include lines follow LAYERS; <coroutine> and kernel headers stay where they belong
+  headers     each public header compiles alone, and twice
+  size        no file over 600 lines; those over 400 are named
+  docs        a public function that is awaited documents its five sections
+  words       no markers of unfinished work
+
+Tests (*_test.cpp, tests/) may include anything: nothing depends on them.
+"""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import declarations  # noqa: E402
+
+# --- The rules, as data ---------------------------------------------------------------------------
+# Layer -> what it may include besides itself and std. The order is from the bottom up.
+LAYERS = {
+    "base": set(),
+    "kernel": {"base"},
+    "ring": {"base", "kernel"},
+    "op": {"base", "ring"},
+    "buf": {"base", "ring", "op"},
+    "park": {"base", "ring", "op"},
+    "exec": {"base", "op", "park"},
+    "time": {"base", "buf", "exec"},
+    "sync": {"base", "buf", "exec"},
+    "fs": {"base", "buf", "exec", "op"},
+    "net": {"base", "buf", "exec", "op"},
+    "proc": {"base", "buf", "exec", "op"},
+}
+
+# Edges beside the table: (including file or layer, included file or layer) -> decision record.
+# Files are written from the root: "src/exec/driver.cpp", "include/parkring/buffer.hpp".
+ACCEPTED = {
+    ("op", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
+    ("park", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
+    ("buf", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
+    ("exec", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
+    ("fs", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
+    ("exec", "buf"): "docs/decisions/0014-exec-owns-the-buffer-pool.md",
+}
+
+# Public header, below include/parkring -> layer. The first pattern that matches counts.
+PUBLIC = [
+    ("detail/check.hpp", "base"),
+    ("detail/frame_allocator.hpp", "base"),
+    ("detail/home.hpp", "base"),
+    ("detail/list.hpp", "base"),
+    ("detail/outcome.hpp", "base"),
+    ("detail/waiter.hpp", "base"),
+    ("error.hpp", "base"),
+    ("literals.hpp", "base"),
+    ("detail/record.hpp", "op"),
+    ("detail/buffer_block.hpp", "buf"),
+    ("buffer_locked.hpp", "buf"),
+    ("memory.hpp", "buf"),
+    ("detail/timer_node.hpp", "park"),
+    ("detail/awaitable.hpp", "exec"),
+    ("detail/blocking_job.hpp", "exec"),
+    ("detail/branch.hpp", "exec"),
+    ("detail/core.hpp", "exec"),
+    ("detail/simple_op.hpp", "exec"),
+    ("detail/task_cell.hpp", "exec"),
+    ("detail/timer.hpp", "exec"),
+    ("as_result.hpp", "exec"),
+    ("blocking.hpp", "exec"),
+    ("buffer.hpp", "exec"),
+    ("nop.hpp", "exec"),
+    ("race.hpp", "exec"),
+    ("runtime.hpp", "exec"),
+    ("spawn.hpp", "exec"),
+    ("task.hpp", "exec"),
+    ("task_group.hpp", "exec"),
+    ("this_task.hpp", "exec"),
+    ("time.hpp", "exec"),
+    ("timeout.hpp", "exec"),
+    ("when_all.hpp", "exec"),
+    ("detail/file_ref.hpp", "fs"),
+    ("detail/rw.hpp", "fs"),
+    ("link.hpp", "fs"),
+    ("fs.hpp", "fs"),
+    ("fs/*.hpp", "fs"),
+]
+UMBRELLA = "parkring.hpp"  # includes every public header, and no header or source includes it
+
+PUBLIC_ONLY = ("examples", "lab", "tools")  # users of the library: no private and no detail header
+COROUTINE_FREE = {"base", "kernel", "ring", "op", "buf", "park"}
+KERNEL_LAYERS = {"kernel", "ring"}
+KERNEL_HEADER = re.compile(r"^(linux/|asm/|asm-generic/|sys/syscall\.h$|syscall\.h$|liburing)")
+KERNEL_FREE = ("include", "src", "examples", "tools")  # the lab compares with kernel and liburing
+
+MAX_LINES, NOTED_LINES = 600, 400
+SECTIONS = ("Completes when", "Owns", "Thread", "Drop", "Errors")
+FORBIDDEN = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
+TEXT = {".cpp", ".hpp", ".h", ".py", ".md", ".cmake", ".txt", ".json", ".in", ".sh", ""}
+CODE = {".cpp", ".hpp", ".h", ".py"}
+SKIPPED = {".git", "build", "__pycache__", ".cache"}
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+class Repository:
+    def __init__(self, root, layers=None, public=None, accepted=None):
+        self.root = pathlib.Path(root)
+        self.layers = LAYERS if layers is None else layers
+        self.public = PUBLIC if public is None else public
+        self.accepted = ACCEPTED if accepted is None else accepted
+        self.problems, self.notes = [], []
+        self.used_exceptions = set()
+
+    def problem(self, path, line, text):
+        self.problems.append(f"{path}:{line}: {text}" if line else f"{path}: {text}")
+
+    def files(self):
+        """Every file of the tree, as a path relative to the root."""
+        for folder, subfolders, names in os.walk(self.root):
+            subfolders[:] = sorted(set(subfolders) - SKIPPED)
+            for name in sorted(names):
+                yield (pathlib.Path(folder) / name).relative_to(self.root)
+
+    def read(self, path):
+        return (self.root / path).read_text(encoding="utf-8", errors="replace")
+
+    # --- Layers -----------------------------------------------------------------------------------
+    def public_layer(self, name):
+        return next((layer for pattern, layer in self.public if fnmatch.fnmatchcase(name, pattern)),
+                    None)
+
+    def layer(self, path):
+        """The layer of a source or public header, or None when it is in none."""
+        parts = path.parts
+        if parts[0] == "src" and len(parts) > 2:
+            return parts[1] if parts[1] in self.layers else None
+        if parts[:2] == ("include", "parkring"):
+            return self.public_layer("/".join(parts[2:]))
+        return None
+
+    def target(self, path, mark, name):
+        """The file of this project that an #include line names, or None for a foreign one."""
+        places = [pathlib.PurePath("include"), pathlib.PurePath("src")]
+        if mark == '"':
+            places.insert(0, path.parent)
+        for place in places:
+            candidate = pathlib.PurePath(os.path.normpath(place / name))
+            if (self.root / candidate).is_file():
+                return candidate
+        return None
+
+    def check_includes(self, path):
+        text = declarations.without_comments(self.read(path), keep_strings=True)
+        top, layer = path.parts[0], self.layer(path)
+        umbrella = str(path) == f"include/parkring/{UMBRELLA}"
+        if top in ("src", "include") and layer is None and not umbrella:
+            self.problem(path, 0, "is in no layer; " + (
+                "add this header to PUBLIC in tools/check.py" if top == "include" else
+                "put it into a folder of src/ that LAYERS in tools/check.py names"))
+            return
+        is_test = path.name.endswith("_test.cpp") or top == "tests"
+        for match in INCLUDE.finditer(text):
+            mark, name = match.groups()
+            line = text.count("\n", 0, match.start()) + 1
+            if is_test:
+                continue
+            if KERNEL_HEADER.match(name) and top in KERNEL_FREE and layer not in KERNEL_LAYERS:
+                self.problem(path, line, f"<{name}>: kernel headers belong to src/kernel and "
+                                         "src/ring; ask those layers for what is needed here")
+            elif KERNEL_HEADER.match(name) and top == "include":
+                self.problem(path, line, f"<{name}>: no public header includes a kernel header")
+            if name == "coroutine" and layer in COROUTINE_FREE:
+                self.problem(path, line, f"<coroutine>: {layer} is below exec and knows no coroutines")
+            target = self.target(path, mark, name)
+            if target is not None:
+                self.check_edge(path, line, target)
+            elif mark == '"' or name.startswith("parkring/"):
+                self.problem(path, line, f'"{name}" is no file of this project; '
+                                         "use <...> for headers of others")
+
+    def check_edge(self, path, line, target):
+        top, is_private = path.parts[0], target.parts[0] == "src"
+        if top in PUBLIC_ONLY:
+            if is_private or target.parts[:3] == ("include", "parkring", "detail"):
+                if not self.excepted(path, target, top, self.layer(target)):
+                    self.problem(path, line, f"{target}: {top}/ uses public headers only")
+            return
+        if str(target) == f"include/parkring/{UMBRELLA}":
+            self.problem(path, line, f"include what is used, not {UMBRELLA}")
+            return
+        if top == "include" and is_private:
+            self.problem(path, line, f"{target}: a public header includes no private header")
+            return
+        source, goal = self.layer(path), self.layer(target)
+        if source is None or goal is None or source == goal or goal in self.layers[source]:
+            return
+        if not self.excepted(path, target, source, goal):
+            allowed = ", ".join(sorted(self.layers[source])) or "nothing but std"
+            self.problem(path, line, f"{target}: {source} may not include {goal} (it may include "
+                                     f"{allowed}); a new edge needs a decision record")
+
+    def excepted(self, path, target, source, goal):
+        for edge in ((a, b) for a in (str(path), source) for b in (str(target), goal)):
+            if edge in self.accepted:
+                self.used_exceptions.add(edge)
+                return True
+        return False
+
+    def check_exceptions(self):
+        for edge, record in self.accepted.items():
+            if not (self.root / record).is_file():
+                self.problem("tools/check.py", 0, f"ACCEPTED names {record}, which is not there")
+            elif edge not in self.used_exceptions:
+                self.notes.append(f"ACCEPTED {edge[0]} -> {edge[1]} is no longer needed")
+
+    # --- One file ---------------------------------------------------------------------------------
+    def check_size(self, path):
+        lines = self.read(path).count("\n")
+        if lines > MAX_LINES:
+            self.problem(path, 0, f"{lines} lines; {MAX_LINES} at the most: split it by concept")
+        elif lines > NOTED_LINES:
+            self.notes.append(f"{path}: {lines} lines")
+
+    def check_words(self, path):
+        for number, line in enumerate(self.read(path).splitlines(), 1):
+            match = FORBIDDEN.search(line)
+            if match:
+                self.problem(path, number, f"'{match[0]}': finish it, or describe the limit in words")
+
+    def check_documentation(self, path):
+        found = declarations.public_declarations(self.read(path))
+        documented = {(d.scope, d.name) for d in found if d.doc}
+        for item in found:
+            awaited = item.is_awaitable_function()
+            if awaited and not item.doc and (item.scope, item.name) not in documented:
+                self.problem(path, item.line, f"{item.name}() is awaited and has no /// block with "
+                                              + " · ".join(SECTIONS))
+            elif item.doc and (awaited or "Completes when" in item.doc):
+                missing = [s for s in SECTIONS if not re.search(rf"\b{s}\b", item.doc)]
+                if missing:
+                    self.problem(path, item.line,
+                                 f"the /// block of {item.name} lacks: {' · '.join(missing)}")
+
+    # --- Headers alone ----------------------------------------------------------------------------
+    def header_problem(self, compiler, name):
+        # Twice, so that a missing include guard shows; from a pipe, so that no file is the main one.
+        program = f"#include <{name}>\n" * 2
+        done = subprocess.run(
+            [compiler, "-std=c++23", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
+             "-Werror", f"-I{self.root / 'include'}", "-x", "c++", "-"],
+            input=program, capture_output=True, text=True, errors="replace")
+        return done.stderr.strip() if done.returncode else None
+
+    def check_headers(self, compiler):
+        folder = self.root / "include"
+        names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.hpp"))
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            results = pool.map(lambda name: self.header_problem(compiler, name), names)
+            for name, text in zip(names, results):
+                if text:
+                    shown = "\n    ".join(text.splitlines()[:12])
+                    self.problem(f"include/{name}", 0, f"does not compile alone:\n    {shown}")
+        return len(names)
+
+    def check(self, compiler=None):
+        """Runs every check; `compiler` None leaves out the compiling of headers."""
+        files = 0
+        for path in self.files():
+            if path.suffix not in TEXT:
+                continue
+            files += 1
+            self.check_words(path)
+            if path.suffix in CODE:
+                self.check_size(path)
+            if path.suffix in {".cpp", ".hpp", ".h"}:
+                self.check_includes(path)
+            if path.parts[:2] == ("include", "parkring") and path.parts[2] != "detail":
+                self.check_documentation(path)
+        self.check_exceptions()
+        headers = self.check_headers(compiler) if compiler else 0
+        return files, headers
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--root", default=pathlib.Path(__file__).resolve().parent.parent)
+    parser.add_argument("--compiler", default=os.environ.get("CXX", "g++"))
+    parser.add_argument("--no-compile", action="store_true", help="leave out compiling headers alone")
+    options = parser.parse_args()
+    repository = Repository(options.root)
+    files, headers = repository.check(None if options.no_compile else options.compiler)
+    for note in repository.notes:
+        print(f"note: {note}")
+    for problem in repository.problems:
+        print(problem)
+    print(f"{files} files, {headers} headers compiled alone: {len(repository.problems)} problems")
+    return 1 if repository.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
