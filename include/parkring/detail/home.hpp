@@ -1,0 +1,100 @@
+// The way back to a runtime from anywhere: another thread, or a time after its death.
+//
+// Objects that a runtime's thread manages (locked buffers, files, tasks) hold a `home_ref`. On the
+// home thread they are used directly. From elsewhere a message goes to the home's inbox; if the
+// runtime is gone, `post` says so and the caller is the only one left who knows the object.
+//
+// Protocol. A `home` is never freed, only reused by a later runtime under a new generation, so a
+// stale `home_ref` can always be asked. `generation` and `owner` change under `mutex_`, by the
+// owner thread only; hence the owner thread may read them without it. A post that found the
+// generation current is delivered: the runtime takes the last messages under the same mutex when
+// it closes. Whoever finds it closed has seen, through the mutex, everything the runtime did.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include <parkring/detail/waiter.hpp>
+
+namespace parkring::detail {
+
+struct core_base;
+
+/// Something to do on a runtime's thread. Intrusive: the sender owns the memory until `run`.
+struct message {
+  message* next_message = nullptr;
+  void (*run)(message&) noexcept = nullptr;
+};
+
+/// A name for the calling thread that costs an address.
+[[nodiscard]] const void* thread_token() noexcept;
+
+class home {
+ public:
+  using wake_function = void (*)(void*) noexcept;
+
+  /// Takes a home out of the process-wide stock and opens it for the calling thread.
+  static home& open(core_base& core, waiter_list& ready, wake_function wake, void* wake_context);
+
+  /// Closes it and returns the messages not yet run, oldest first. On the owner thread only.
+  message* close() noexcept;
+
+  /// Hands the messages posted so far to the owner, oldest first.
+  [[nodiscard]] message* take() noexcept;
+  /// Whether `take` would find something. Cheap; may lag behind, a wake follows then.
+  [[nodiscard]] bool has_messages() const noexcept {
+    return has_messages_.load(std::memory_order_acquire);  // pairs with the release in `post`
+  }
+
+  [[nodiscard]] std::uint64_t generation() const noexcept {
+    return generation_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  friend struct home_ref;
+  friend struct fork_access;
+  bool post(std::uint64_t generation, message& m) noexcept;
+
+  std::mutex mutex_;
+  std::atomic<std::uint64_t> generation_{0};  // odd while open
+  std::atomic<const void*> owner_{nullptr};
+  std::atomic<bool> has_messages_{false};
+  core_base* core_ = nullptr;     // read on the owner thread only
+  waiter_list* ready_ = nullptr;  // read on the owner thread only
+  message* first_ = nullptr;   // under mutex_
+  message* last_ = nullptr;    // under mutex_
+  wake_function wake_ = nullptr;
+  void* wake_context_ = nullptr;
+};
+
+/// The fork handlers; see home.cpp.
+struct fork_access {
+  static void before();
+  static void in_parent();
+  static void in_child();
+};
+/// Called in a forked child, on its only thread; set by the layer that knows what runs there.
+extern void (*on_fork_in_child)() noexcept;
+
+struct home_ref {
+  home* where = nullptr;  // null: no home, the object belongs to whoever holds it
+  std::uint64_t generation = 0;
+
+  /// True on the home's thread while the runtime lives.
+  [[nodiscard]] bool is_here() const noexcept {
+    return where != nullptr && where->owner_.load(std::memory_order_relaxed) == thread_token() &&
+           where->generation_.load(std::memory_order_relaxed) == generation;
+  }
+  /// The runtime; only where `is_here()`.
+  [[nodiscard]] core_base* core() const noexcept { return where->core_; }
+  /// The runtime's ready list; only where `is_here()`.
+  [[nodiscard]] waiter_list& ready() const noexcept { return *where->ready_; }
+  /// Delivers `m` to the home's thread; false when the runtime is gone (or never was).
+  [[nodiscard]] bool post(message& m) const noexcept {
+    return where != nullptr && where->post(generation, m);
+  }
+  [[nodiscard]] bool operator==(const home_ref&) const noexcept = default;
+};
+
+}  // namespace parkring::detail

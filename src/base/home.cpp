@@ -1,0 +1,137 @@
+#include <parkring/detail/home.hpp>
+
+#include <pthread.h>
+
+#include <vector>
+
+#include <parkring/detail/check.hpp>
+
+namespace parkring::detail {
+
+void (*on_fork_in_child)() noexcept = nullptr;
+
+namespace {
+
+struct stock;
+stock& homes();
+
+struct stock {
+  std::mutex mutex;
+  std::vector<home*> unused;
+  std::vector<home*> all;
+};
+
+// Never destroyed: objects in static storage may post while the process ends.
+stock& homes() {
+  static stock* s = [] {
+    ::pthread_atfork(&fork_access::before, &fork_access::in_parent, &fork_access::in_child);
+    return new stock;
+  }();
+  return *s;
+}
+
+}  // namespace
+
+// A forked child has a copy of the memory, but no ring: there every runtime counts as gone. All
+// mutexes are held over the fork, so the child finds them, and what they guard, in order.
+void fork_access::before() {
+  stock& s = homes();
+  s.mutex.lock();
+  for (home* h : s.all) h->mutex_.lock();
+}
+void fork_access::in_parent() {
+  stock& s = homes();
+  for (home* h : s.all) h->mutex_.unlock();
+  s.mutex.unlock();
+}
+void fork_access::in_child() {
+  stock& s = homes();
+  for (home* h : s.all) {
+    if (h->generation() % 2 == 1)
+      h->generation_.store(h->generation() + 1, std::memory_order_relaxed);
+    h->owner_.store(nullptr, std::memory_order_relaxed);
+    h->mutex_.unlock();
+  }
+  s.mutex.unlock();
+  if (on_fork_in_child != nullptr) on_fork_in_child();
+}
+
+const void* thread_token() noexcept {
+  static constinit thread_local char token = 0;
+  return &token;
+}
+
+home& home::open(core_base& core, waiter_list& ready, wake_function wake, void* wake_context) {
+  home* h = nullptr;
+  {
+    auto& s = homes();
+    std::lock_guard lock(s.mutex);
+    if (!s.unused.empty()) {
+      h = s.unused.back();
+      s.unused.pop_back();
+    }
+  }
+  if (h == nullptr) {
+    h = new home;
+    auto& s = homes();
+    std::lock_guard lock(s.mutex);
+    s.all.push_back(h);
+  }
+  std::lock_guard lock(h->mutex_);
+  h->core_ = &core;
+  h->ready_ = &ready;
+  h->wake_ = wake;
+  h->wake_context_ = wake_context;
+  h->owner_.store(thread_token(), std::memory_order_relaxed);
+  h->generation_.store(h->generation() + 1, std::memory_order_relaxed);
+  return *h;
+}
+
+message* home::close() noexcept {
+  PARKRING_CHECK(owner_.load(std::memory_order_relaxed) == thread_token(),
+                 "destroy a runtime on the thread that made it");
+  message* rest;
+  {
+    std::lock_guard lock(mutex_);
+    generation_.store(generation() + 1, std::memory_order_relaxed);
+    owner_.store(nullptr, std::memory_order_relaxed);
+    core_ = nullptr;
+    ready_ = nullptr;
+    wake_ = nullptr;
+    rest = first_;
+    first_ = last_ = nullptr;
+    has_messages_.store(false, std::memory_order_relaxed);
+  }
+  auto& s = homes();
+  std::lock_guard lock(s.mutex);
+  try {
+    s.unused.push_back(this);
+  } catch (...) {  // out of memory: this home is not reused, which costs its few bytes
+  }
+  return rest;
+}
+
+message* home::take() noexcept {
+  std::lock_guard lock(mutex_);
+  message* all = first_;
+  first_ = last_ = nullptr;
+  has_messages_.store(false, std::memory_order_relaxed);
+  return all;
+}
+
+bool home::post(std::uint64_t generation, message& m) noexcept {
+  std::lock_guard lock(mutex_);
+  if (generation_.load(std::memory_order_relaxed) != generation) return false;
+  m.next_message = nullptr;
+  if (last_ != nullptr)
+    last_->next_message = &m;
+  else
+    first_ = &m;
+  last_ = &m;
+  has_messages_.store(true, std::memory_order_release);  // pairs with `has_messages`
+  // Under the mutex, so that the runtime cannot be gone when its waker is called.
+  wake_(wake_context_);
+  return true;
+}
+
+}  // namespace parkring::detail
