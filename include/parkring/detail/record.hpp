@@ -1,0 +1,133 @@
+// Operation records: what the kernel may touch belongs to one of these, never to a frame.
+//
+// Life of a record
+//
+//   free ──acquire──> prepared ──push──> queued/in flight ──last completion──> free
+//                        │                     │
+//                        └── waits for room    └── waiter gone: an orphan, lives on unchanged
+//
+//   prepared   its payload is built; it has no submission entry yet. Whoever waits may leave: the
+//              record ends at once, the kernel never heard of it.
+//   in flight  an entry names it (`user_data` is its address and generation). From here on only
+//              its own last completion (no F_MORE) ends it: neither a cancel's answer, nor closing
+//              the descriptor, nor closing the ring does.
+//   orphan     in flight with `waiter == nullptr`. If its type says so a cancel is asked for; the
+//              wish is kept in the record until an entry is free, so it cannot be lost.
+//
+// Ownership: the record owns its payload, by value or by reference count: buffer lock, file,
+// path, iovec. At the last completion `complete` turns the raw result into an owner and hands it
+// to the waiter, or disposes of it when there is none; then `destroy` ends the payload and the
+// slot is free. The waiter points to the record and the record to the waiter; each side clears
+// the other's pointer when it leaves, so neither ever dangles.
+//
+// Thread: the ring's thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <utility>
+
+#include <parkring/detail/waiter.hpp>
+
+namespace parkring::kernel::abi {
+struct sqe;
+}
+
+namespace parkring::detail {
+
+struct record;
+
+/// What a coroutine's frame holds while it waits for one request.
+struct op_waiter : waiter {
+  record* rec = nullptr;      // set while a record works for us
+  std::int32_t answer = 0;    // the kernel's answer: a count, a descriptor, or -errno
+  std::uint32_t cqe_flags = 0;
+  /// Starts the request again, when records were exhausted and one has come back.
+  void (*restart)(op_waiter&) noexcept = nullptr;
+
+  op_waiter() noexcept = default;
+  ~op_waiter() {
+    if (rec != nullptr) abandon();
+  }
+
+  /// Leaves the record: it ends now if the kernel has not seen it, else it becomes an orphan.
+  void abandon() noexcept;
+};
+
+/// What the driver does after a record's `complete`.
+enum class after_completion : std::uint8_t {
+  finish,    // wake the waiter, end the record
+  resubmit,  // the request was interrupted before it did anything: submit it again
+};
+
+/// The operation family of a record: a table of functions instead of an enum, so that the driver
+/// names none of its users.
+struct record_type {
+  const char* name;
+  /// Fills the submission entry, which has been cleared, and whose user_data is set afterwards.
+  void (*prepare)(record&, kernel::abi::sqe&) noexcept;
+  /// Turns the answer into an owner, in the waiter or, when `w` is null, disposed of here.
+  /// Called for every completion; `more` tells that the request stays armed. May be null.
+  after_completion (*complete)(record&, op_waiter* w, std::int32_t res, std::uint32_t flags,
+                               bool more) noexcept;
+  /// Ends the payload. May be null.
+  void (*destroy)(record&) noexcept;
+  /// Whether a dropped request should be cancelled (true) or left to finish. Null: cancel.
+  bool (*cancel_when_dropped)(const record&) noexcept = nullptr;
+  /// Appends the request in words: "read_at(/data/x, offset 0, 4096 bytes)". Null: its name.
+  void (*describe)(const record&, std::string& out) = nullptr;
+};
+
+class operations_base;
+
+enum class record_state : std::uint8_t { free, prepared, in_flight };
+
+inline constexpr std::size_t record_payload_size = 192;
+
+struct alignas(64) record : list_node {  // on: the free, the waiting or the cancel list
+  const record_type* type = nullptr;
+  op_waiter* waiter = nullptr;  // null: an orphan, or a request nobody waits for
+  operations_base* owner = nullptr;
+  std::uint8_t generation = 0;  // six bits, part of user_data
+  record_state state = record_state::free;
+  bool cancel_wanted = false;  // asked for; sent once
+  std::uint8_t entry_flags = 0;    // added to the submission entry's: links of a chain
+  std::uint16_t chain_length = 1;  // in the first record of a chain: how many must go together
+  alignas(16) std::byte payload[record_payload_size];
+
+  template <class P>
+  P& as() noexcept {
+    return *std::launder(reinterpret_cast<P*>(payload));
+  }
+  template <class P>
+  const P& as() const noexcept {
+    return *std::launder(reinterpret_cast<const P*>(payload));
+  }
+  template <class P, class... Args>
+  P& emplace(Args&&... args) {
+    static_assert(sizeof(P) <= record_payload_size && alignof(P) <= 16,
+                  "the payload does not fit into a record; box the large part");
+    return *::new (static_cast<void*>(payload)) P(std::forward<Args>(args)...);
+  }
+};
+
+/// What a waiter may ask of the driver that owns its record.
+class operations_base {
+ public:
+  /// See `op_waiter::abandon`.
+  virtual void abandon(record&) noexcept = 0;
+
+ protected:
+  ~operations_base() = default;
+};
+
+inline void op_waiter::abandon() noexcept {
+  record& mine = *rec;
+  rec = nullptr;
+  mine.waiter = nullptr;
+  mine.owner->abandon(mine);
+}
+
+}  // namespace parkring::detail

@@ -1,0 +1,170 @@
+#include "op/operations.hpp"
+
+#include <cerrno>
+
+#include "kernel/abi.hpp"
+
+namespace parkring::op {
+
+using detail::after_completion;
+using detail::op_waiter;
+using detail::record;
+using detail::record_state;
+namespace abi = kernel::abi;
+
+void operations::defer(record& r) noexcept {
+  ++deferrals;
+  deferred_.push_back(r);
+  if (reaping_) return;  // the next turn pushes it
+  // The queue is full: hand it over now, without waiting. Whatever `enter` answers, the entries
+  // belong to the ring; those it did not take yet go with a later call.
+  ring_.enter(0, nullptr, 0);
+  fill_queue();
+}
+
+bool operations::submit_chain(std::span<record* const> chain) noexcept {
+  if (chain.size() > ring_.capacity()) return false;
+  for (std::size_t i = 0; i + 1 < chain.size(); ++i) chain[i]->entry_flags = abi::iosqe_io_link;
+  chain.front()->chain_length = static_cast<std::uint16_t>(chain.size());
+  for (record* r : chain) deferred_.push_back(*r);
+  if (reaping_) return true;
+  fill_queue();
+  if (chain.front()->state == record_state::prepared) {
+    ++deferrals;
+    ring_.enter(0, nullptr, 0);
+    fill_queue();
+  }
+  return true;
+}
+
+void operations::fill_queue_slowly() noexcept {
+  while (!cancels_.empty()) {
+    abi::sqe* e = ring_.take();
+    if (e == nullptr) return;
+    record* target = cancels_.pop_front();
+    ring::clear(*e);
+    e->opcode = abi::op_async_cancel;
+    e->fd = -1;
+    e->addr = user_data_of(*target);
+    e->user_data = 0;  // nobody waits for the cancel's own answer
+    ++cancels;
+  }
+  while (record* first = deferred_.front()) {
+    // A chain goes whole or not at all: its links are broken by the end of a submission batch.
+    const unsigned length = first->chain_length;
+    if (ring_.room() < length) return;
+    for (unsigned i = 0; i < length; ++i) {
+      abi::sqe* e = ring_.take();
+      PARKRING_CHECK(e != nullptr, "room() promised an entry that take() did not have");
+      push(*deferred_.pop_front(), *e);
+    }
+  }
+}
+
+void operations::abandon(record& r) noexcept {
+  if (r.state == record_state::prepared) {
+    r.unlink();
+    if (r.type->destroy != nullptr) r.type->destroy(r);
+    end(r);
+    return;
+  }
+  ++abandoned;
+  if (r.type->cancel_when_dropped == nullptr || r.type->cancel_when_dropped(r)) cancel(r);
+}
+
+void operations::cancel(record& r) noexcept {
+  PARKRING_DCHECK(r.state == record_state::in_flight, "only a request in flight can be cancelled");
+  if (r.cancel_wanted) return;
+  r.cancel_wanted = true;
+  cancels_.push_back(r);
+}
+
+void operations::orphan_all() noexcept {
+  while (detail::waiter* w = starved_.pop_front()) static_cast<op_waiter*>(w)->restart = nullptr;
+  slab_.for_each_live([this](record& r) {
+    if (r.waiter != nullptr) {
+      r.waiter->rec = nullptr;
+      r.waiter = nullptr;
+    }
+    if (r.state == record_state::in_flight) {
+      cancel(r);
+    } else if (r.state == record_state::prepared && r.linked()) {
+      r.unlink();
+      if (r.type->destroy != nullptr) r.type->destroy(r);
+      end(r);
+    }
+  });
+}
+
+unsigned operations::reap() noexcept {
+  reaping_ = true;
+  const unsigned n = ring_.reap([this](const abi::cqe& c) {
+    if (c.user_data == 0) return;
+    auto& r = *reinterpret_cast<record*>(c.user_data & ~generation_mask);
+    PARKRING_DCHECK((c.user_data & generation_mask) == r.generation,
+                    "a completion names an earlier use of its record");
+    complete(r, c.res, c.flags);
+  });
+  reaping_ = false;
+  completions += n;
+  if (n != 0 && !starved_.empty()) [[unlikely]] serve_starved();
+  return n;
+}
+
+void operations::complete(record& r, std::int32_t res, std::uint32_t flags) noexcept {
+  const bool more = (flags & abi::cqe_f_more) != 0;
+  op_waiter* w = r.waiter;
+  if (r.type->complete != nullptr) {
+    const auto then = r.type->complete(r, w, res, flags, more);
+    if (then == after_completion::resubmit && !more) {
+      PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
+      ++resubmissions;
+      r.state = record_state::prepared;
+      deferred_.push_back(r);
+      return;
+    }
+  }
+  if (more) return;
+  if (w != nullptr) {
+    w->answer = res;
+    w->cqe_flags = flags;
+    w->rec = nullptr;
+    r.waiter = nullptr;
+    ready_.push_back(*w);
+  }
+  r.unlink();  // from the cancels, when its wish was not sent yet
+  if (r.type->destroy != nullptr) r.type->destroy(r);
+  end(r);
+}
+
+void operations::serve_starved() noexcept {
+  serving_starved_ = true;
+  while (slab_.live() < slab_.limit()) {
+    detail::waiter* w = starved_.pop_front();
+    if (w == nullptr) break;
+    auto* op = static_cast<op_waiter*>(w);
+    op->restart(*op);
+  }
+  serving_starved_ = false;
+}
+
+void operations::wait_for(record& r) noexcept {
+  const auto generation = r.generation;
+  while (r.state != record_state::free && r.generation == generation) {
+    fill_queue();
+    const int answer = ring_.enter(ring_.completions_waiting() ? 0 : 1, nullptr, 0);
+    PARKRING_CHECK(answer >= 0 || answer == -EINTR || answer == -EAGAIN || answer == -EBUSY ||
+                       answer == -ETIME,
+                   "io_uring_enter failed while a borrowed buffer was in use; is this the "
+                   "runtime's thread?");
+    reap();
+  }
+}
+
+std::size_t operations::orphans() noexcept {
+  std::size_t n = 0;
+  slab_.for_each_live([&n](record& r) { n += r.waiter == nullptr; });
+  return n;
+}
+
+}  // namespace parkring::op

@@ -1,0 +1,153 @@
+// The driver of operation records: from a prepared record to the ring, and from a completion back
+// to the waiter. The life of a record is written down in <parkring/detail/record.hpp>.
+//
+// Order of submission. Records go to the ring in the order they were submitted. When the
+// submission queue is full they wait in `deferred_`; as long as that list is not empty every later
+// record queues behind it. Wishes to cancel wait in `cancels_` and go first: a cancel can only name
+// a request that is already pushed, so it always follows it.
+//
+// A cancel never hits a newer request. A record leaves `cancels_` when its last completion is
+// read, and the kernel takes entries in order: an entry that reuses the slot comes behind any
+// cancel of the earlier use. The generation in `user_data` guards the same thing a second time.
+//
+// Reaping. Completions are read in one go and waiters only move to the ready list; nothing is
+// resumed meanwhile. Disposal may submit (a close, say): while reaping that always defers, so the
+// ring is entered by nobody in between.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <parkring/detail/record.hpp>
+
+#include "op/record_slab.hpp"
+#include "ring/ring.hpp"
+
+namespace parkring::op {
+
+class operations final : public detail::operations_base {
+ public:
+  /// Waiters whose request ended are appended to `ready`.
+  operations(ring::ring& ring, detail::waiter_list& ready, std::size_t limit) noexcept
+      : ring_(ring), ready_(ready), slab_(limit) {}
+  operations(const operations&) = delete;
+  operations& operator=(const operations&) = delete;
+
+  /// A prepared record without a payload, or null when records are exhausted (see `starve`).
+  [[nodiscard]] detail::record* acquire(const detail::record_type& type) noexcept {
+    if (!starved_.empty() && !serving_starved_) return nullptr;  // first come, first served
+    detail::record* r = slab_.acquire();
+    if (r == nullptr) return nullptr;
+    r->type = &type;
+    r->waiter = nullptr;
+    r->owner = this;
+    r->cancel_wanted = false;
+    r->entry_flags = 0;
+    r->chain_length = 1;
+    return r;
+  }
+
+  /// Gives back a record that was acquired and not submitted; its payload must be gone.
+  void release_unused(detail::record& r) noexcept { end(r); }
+
+  /// Queues `w` until a record is free; then `w.restart(w)` is called.
+  void starve(detail::op_waiter& w) noexcept {
+    ++starvations;
+    starved_.push_back(w);
+  }
+
+  /// Submits a record; `w` (may be null) is woken when it ends.
+  void submit(detail::record& r, detail::op_waiter* w) noexcept {
+    attach(r, w);
+    if (deferred_.empty() && !reaping_) [[likely]] {
+      if (kernel::abi::sqe* e = ring_.take()) [[likely]] {
+        push(r, *e);
+        return;
+      }
+    }
+    defer(r);
+  }
+
+  /// Submits records that the kernel must run in order, each linked to the next. Their `waiter`
+  /// must have been set with `attach`. False when the chain is longer than the queue: nothing is
+  /// submitted then.
+  [[nodiscard]] bool submit_chain(std::span<detail::record* const> chain) noexcept;
+
+  static void attach(detail::record& r, detail::op_waiter* w) noexcept {
+    r.waiter = w;
+    if (w != nullptr) w->rec = &r;
+  }
+
+  void abandon(detail::record& r) noexcept override;
+
+  /// Asks the kernel to cancel; the answer is the record's own completion. Idempotent.
+  void cancel(detail::record& r) noexcept;
+
+  /// Detaches every waiter and asks to cancel every request: the start of a teardown.
+  void orphan_all() noexcept;
+
+  /// Moves waiting cancels and deferred records into the submission queue, as far as there is room.
+  void fill_queue() noexcept {
+    if (!cancels_.empty() || !deferred_.empty()) [[unlikely]] fill_queue_slowly();
+  }
+
+  /// Whether something waits for room that the next `enter` will make.
+  [[nodiscard]] bool backlog() const noexcept { return !cancels_.empty() || !deferred_.empty(); }
+
+  /// Reads all completions; returns how many.
+  unsigned reap() noexcept;
+
+  /// Blocks the thread until `r`, in its present use, has ended. Resumes nothing.
+  void wait_for(detail::record& r) noexcept;
+
+  /// Records in use: prepared, in flight and orphaned.
+  [[nodiscard]] std::size_t live() const noexcept { return slab_.live(); }
+  /// Records whose waiter has gone.
+  [[nodiscard]] std::size_t orphans() noexcept;
+  [[nodiscard]] record_slab& slab() noexcept { return slab_; }
+  [[nodiscard]] ring::ring& ring() noexcept { return ring_; }
+
+  std::uint64_t submissions = 0;  // records pushed
+  std::uint64_t completions = 0;  // completions read, multishot ones included
+  std::uint64_t cancels = 0;      // cancels pushed
+  std::uint64_t abandoned = 0;    // waiters that left a request in flight
+  std::uint64_t deferrals = 0;    // records that found the queue full
+  std::uint64_t starvations = 0;  // requests that found no free record
+  std::uint64_t resubmissions = 0;
+
+ private:
+  static constexpr std::uint64_t generation_mask = 63;  // records are aligned to 64
+
+  static std::uint64_t user_data_of(const detail::record& r) noexcept {
+    return reinterpret_cast<std::uint64_t>(&r) | r.generation;
+  }
+
+  void push(detail::record& r, kernel::abi::sqe& e) noexcept {
+    ring::clear(e);
+    r.type->prepare(r, e);
+    e.flags = static_cast<std::uint8_t>(e.flags | r.entry_flags);
+    e.user_data = user_data_of(r);
+    r.state = detail::record_state::in_flight;
+    ++submissions;
+  }
+
+  void complete(detail::record& r, std::int32_t res, std::uint32_t flags) noexcept;
+  void end(detail::record& r) noexcept {
+    r.generation = static_cast<std::uint8_t>((r.generation + 1) & generation_mask);
+    slab_.release(r);
+  }
+  void defer(detail::record& r) noexcept;
+  void fill_queue_slowly() noexcept;
+  void serve_starved() noexcept;
+
+  ring::ring& ring_;
+  detail::waiter_list& ready_;
+  record_slab slab_;
+  detail::intrusive_list<detail::record> deferred_;  // prepared, waiting for an entry
+  detail::intrusive_list<detail::record> cancels_;   // in flight, cancel not yet pushed
+  detail::waiter_list starved_;                      // op_waiters without a record
+  bool reaping_ = false;
+  bool serving_starved_ = false;
+};
+
+}  // namespace parkring::op
