@@ -1,0 +1,42 @@
+#include "park/driver.hpp"
+
+#include <algorithm>
+
+namespace parkring::park {
+
+bool driver::time_left(kernel::abi::timespec64& left) const noexcept {
+  if (timers.empty()) return false;
+  const std::uint64_t deadline = timers.next_deadline();
+  const std::uint64_t now = now_ns();
+  const std::uint64_t ns = deadline > now ? deadline - now : 0;
+  left.tv_sec = static_cast<std::int64_t>(ns / 1'000'000'000u);
+  left.tv_nsec = static_cast<std::int64_t>(ns % 1'000'000'000u);
+  return true;
+}
+
+void driver::fire_timers() noexcept {
+  timers.advance(now_ns(), [this](detail::timer_node& node) { fired_(context_, node); });
+}
+
+void driver::enter_failed(int answer) noexcept {
+  switch (-answer) {
+    case ETIME:  // the deadline: the timers fire below
+    case EINTR:  // a signal: a spurious return
+      return;
+    case EAGAIN:  // out of memory for requests: they stay queued, try again soon
+    case EBUSY: {  // completions overflowed: reaping makes room
+      ++refusals;
+      if (ring.completions_waiting()) return;
+      const timespec pause{0, 50'000};
+      ::nanosleep(&pause, nullptr);
+      return;
+    }
+    default:
+      PARKRING_CHECK(answer != -EEXIST,
+                     "the ring belongs to the thread that made the runtime; run it there");
+      PARKRING_CHECK(answer == 0, "io_uring_enter failed in a way that no program can go on from; "
+                                  "was the ring's descriptor closed by other code?");
+  }
+}
+
+}  // namespace parkring::park

@@ -1,0 +1,89 @@
+// The park stack, on one screen: timers over the ring over the waker.
+//
+// Contract of park():
+//   * It returns when something may have become ready: a completion, a timer, an unpark, or for no
+//     reason. Waiters that became ready are on the ready list; nothing was resumed.
+//   * With `block` false, or with something ready already, it never sleeps.
+//   * It makes at most one `enter`, which submits what is queued, and waits with the nearest
+//     deadline as its timeout.
+//   * An unpark before it makes it return at once.
+//
+// It is inlined into the run loop: a return right after a system call misses the processor's
+// return predictor, which costs more than the rest of this function.
+#pragma once
+
+#include <time.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "op/operations.hpp"
+#include "park/timer_wheel.hpp"
+#include "park/waker.hpp"
+#include "ring/ring.hpp"
+
+namespace parkring::park {
+
+/// CLOCK_MONOTONIC in nanoseconds: the clock of std::chrono::steady_clock and of the ring.
+[[nodiscard]] inline std::uint64_t now_ns() noexcept {
+  timespec t;
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+class driver {
+ public:
+  /// `fired` is called for each timer that is due, from park().
+  using fired_function = void (*)(void* context, detail::timer_node&) noexcept;
+
+  driver(kernel::kernel& k, const ring::options& queue_sizes, std::size_t max_operations,
+         detail::waiter_list& ready, fired_function fired, void* context)
+      : ring(k, queue_sizes),
+        ops(ring, ready, max_operations),
+        timers(now_ns()),
+        wake(ops),
+        ready_(ready),
+        fired_(fired),
+        context_(context) {}
+
+  [[gnu::always_inline]] void park(bool block) noexcept {
+    ops.fill_queue();
+    if (ring.completions_waiting() || !ready_.empty()) block = false;
+    int answer = 0;
+    if (!block) {
+      if (ring.unsubmitted() != 0 || ring.kernel_wants_enter())
+        answer = ring.enter(0, nullptr, kernel::abi::enter_getevents);
+    } else if (wake.begin_sleep()) {
+      ops.fill_queue();  // the watch may just have been armed
+      kernel::abi::timespec64 left;
+      const bool limited = time_left(left);
+      answer = ring.enter(1, limited ? &left : nullptr, 0);
+      wake.end_sleep();
+    }
+    if (answer < 0) [[unlikely]]
+      enter_failed(answer);
+    ops.reap();
+    if (!timers.empty()) fire_timers();
+  }
+
+  ring::ring ring;
+  op::operations ops;
+  timer_wheel timers;
+  waker wake;
+
+  std::uint64_t turns = 0;
+  std::uint64_t refusals = 0;  // enters answered with EAGAIN or EBUSY
+
+ private:
+  /// How long until the nearest deadline; false when there is none.
+  bool time_left(kernel::abi::timespec64& left) const noexcept;
+  void fire_timers() noexcept;
+  [[gnu::cold, gnu::noinline]] void enter_failed(int answer) noexcept;
+
+  detail::waiter_list& ready_;
+  fired_function fired_;
+  void* context_;
+};
+
+}  // namespace parkring::park

@@ -1,0 +1,77 @@
+#include "park/waker.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "kernel/abi.hpp"
+
+namespace parkring::park {
+
+using detail::after_completion;
+using detail::op_waiter;
+using detail::record;
+namespace abi = kernel::abi;
+
+const detail::record_type waker::watch_type = {
+    .name = "wake",
+    .prepare =
+        [](record& r, abi::sqe& e) noexcept {
+          e.opcode = abi::op_poll_add;
+          e.fd = r.as<waker*>()->event_.get();
+          e.poll32_events = POLLIN;
+          e.len = abi::poll_add_multi;
+        },
+    .complete =
+        [](record& r, op_waiter*, std::int32_t res, std::uint32_t, bool more) noexcept {
+          waker& self = *r.as<waker*>();
+          if (res > 0) {
+            std::uint64_t count;  // the number of wakes; only its going to zero matters
+            while (::read(self.event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
+            }
+          }
+          if (!more) {
+            self.armed_ = false;
+            self.watch_ = nullptr;
+          }
+          return after_completion::finish;
+        },
+    .destroy = nullptr,
+    .cancel_when_dropped = nullptr,
+};
+
+waker::waker(op::operations& ops)
+    : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), ops_(ops) {
+  if (!event_)
+    throw std::system_error(errno, std::generic_category(),
+                            "eventfd: needed to wake the runtime from other threads; raise the "
+                            "descriptor limit (ulimit -n) if it is reached");
+}
+
+void waker::unpark() noexcept {
+  // acq_rel: pairs with the exchange in begin_sleep().
+  if (state_.exchange(notified, std::memory_order_acq_rel) != sleeping) return;
+  wakes.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t one = 1;
+  while (::write(event_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void waker::arm() noexcept {
+  if (stopping_) return;
+  record* r = ops_.acquire(watch_type);
+  if (r == nullptr) return;  // records exhausted: the next park tries again
+  r->emplace<waker*>(this);
+  watch_ = r;
+  armed_ = true;
+  ops_.submit(*r, nullptr);
+}
+
+void waker::stop() noexcept {
+  stopping_ = true;
+  if (watch_ != nullptr && watch_->state == detail::record_state::in_flight) ops_.cancel(*watch_);
+}
+
+}  // namespace parkring::park

@@ -1,0 +1,69 @@
+// Ends a park from another thread.
+//
+// Contract: an `unpark` before a park makes the next park return at once; spurious returns are
+// legal; several unparks may be one.
+//
+// Protocol. `state_` is one of
+//   awake      the thread runs; an unpark needs no system call
+//   sleeping   the thread is, or is about to be, inside a blocking `enter`
+//   notified   an unpark came since the last look
+// The sleeper exchanges in `sleeping` and reads what was there; an unparker exchanges in `notified`
+// and reads what was there. Both are read-modify-writes of one word, so exactly one of them comes
+// first: either the sleeper sees `notified` and does not sleep, or the unparker sees `sleeping` and
+// writes the eventfd, which ends the sleep. `awake` is stored plainly after a sleep; it may cover a
+// `notified`, but only one whose unparker saw `sleeping` and has written the eventfd.
+//
+// The ring watches the eventfd by one multishot poll, armed again when the kernel ends it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/owned_fd.hpp"
+#include "op/operations.hpp"
+
+namespace parkring::park {
+
+class waker {
+ public:
+  explicit waker(op::operations& ops);
+  waker(const waker&) = delete;
+  waker& operator=(const waker&) = delete;
+
+  /// Any thread.
+  void unpark() noexcept;
+
+  /// Before blocking: false means do not block. Arms the watch.
+  [[nodiscard]] bool begin_sleep() noexcept {
+    if (!armed_) [[unlikely]] arm();
+    // acq_rel: pairs with the exchange in unpark().
+    if (state_.exchange(sleeping, std::memory_order_acq_rel) == notified) [[unlikely]] {
+      state_.store(awake, std::memory_order_relaxed);
+      return false;
+    }
+    return true;
+  }
+  void end_sleep() noexcept { state_.store(awake, std::memory_order_relaxed); }
+
+  /// Teardown: ends the watch.
+  void stop() noexcept;
+  /// Whether the watch still holds a record.
+  [[nodiscard]] bool armed() const noexcept { return armed_; }
+
+  std::atomic<std::uint64_t> wakes{0};  // eventfd writes: unparks of a sleeper
+
+ private:
+  enum : int { awake, sleeping, notified };
+
+  void arm() noexcept;
+  static const detail::record_type watch_type;
+
+  std::atomic<int> state_{awake};
+  bool armed_ = false;
+  bool stopping_ = false;
+  base::owned_fd event_;
+  op::operations& ops_;
+  detail::record* watch_ = nullptr;
+};
+
+}  // namespace parkring::park
