@@ -1,0 +1,78 @@
+// What a running runtime shows to the templates above it: the ready list, the task being run and
+// the budget. The rest of the runtime derives from this and stays out of public headers.
+//
+// Exactly one coroutine runs at a time on a runtime's thread, and never below another one on the
+// stack: awaits hand over by symmetric transfer, or, where the build does not guarantee tail
+// calls, through `next_frame`, which the run loop resumes. So a million ready awaits need no stack
+// in any build, and a frame that is destroyed is never one that is running, except the current
+// task's own; `abort` defers that one.
+#pragma once
+
+#include <coroutine>
+#include <utility>
+
+#include <parkring/detail/home.hpp>
+#include <parkring/detail/waiter.hpp>
+
+namespace parkring::detail {
+
+struct core_base {
+  waiter_list ready;
+  task_cell* current = nullptr;   // the task whose coroutine is running
+  void* next_frame = nullptr;     // transfer target, in builds without tail calls
+  unsigned budget = 0;            // awaits that may still complete without suspending
+  task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
+  home_ref home_of;               // the way back to this runtime
+
+  static constexpr unsigned full_budget = 128;
+
+  /// Takes one unit; false when it is time to let the others run.
+  [[nodiscard]] bool spend_budget() noexcept {
+    if (budget == 0) return false;
+    --budget;
+    return true;
+  }
+
+  /// Whether more than `n` waiters are ready, for small `n`.
+  [[nodiscard]] bool more_ready_than(std::size_t n) const noexcept { return ready.longer_than(n); }
+
+  /// Makes `w` wait for nothing but its turn.
+  void make_ready(waiter& w, std::coroutine_handle<> h) noexcept {
+    w.frame = h.address();
+    w.task = current;
+    ready.push_back(w);
+  }
+};
+
+/// The runtime that runs on this thread, or null.
+extern constinit thread_local core_base* this_thread_core;
+
+/// As `this_thread_core`, but it is an error if there is none.
+[[nodiscard]] inline core_base& running_core() noexcept {
+  core_base* core = this_thread_core;
+  PARKRING_CHECK(core != nullptr, "await it inside a task that a parkring::runtime runs");
+  return *core;
+}
+
+// Clang guarantees the tail call of a symmetric transfer in every build; GCC only when it
+// optimises, and not under the sanitizers.
+#if defined(__clang__)
+inline constexpr bool guaranteed_tail_calls = true;
+#elif defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+inline constexpr bool guaranteed_tail_calls = true;
+#else
+inline constexpr bool guaranteed_tail_calls = false;
+#endif
+
+/// What an `await_suspend` returns to continue with `to`, in constant stack in every build.
+template <bool TailCalls = guaranteed_tail_calls>
+[[nodiscard]] inline std::coroutine_handle<> transfer(std::coroutine_handle<> to) noexcept {
+  if constexpr (TailCalls) {
+    return to;
+  } else {
+    this_thread_core->next_frame = to.address();
+    return std::noop_coroutine();
+  }
+}
+
+}  // namespace parkring::detail

@@ -1,0 +1,6 @@
+// Files.
+#pragma once
+
+#include <parkring/fs/file.hpp>
+#include <parkring/fs/options.hpp>
+#include <parkring/fs/read_write.hpp>

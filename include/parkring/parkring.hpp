@@ -1,0 +1,28 @@
+// Everything, in the order of a tour.
+#pragma once
+
+#include <parkring/literals.hpp>
+
+#include <parkring/error.hpp>
+
+#include <parkring/task.hpp>
+
+#include <parkring/runtime.hpp>
+
+#include <parkring/buffer.hpp>
+#include <parkring/memory.hpp>
+
+#include <parkring/fs.hpp>
+
+#include <parkring/as_result.hpp>
+#include <parkring/spawn.hpp>
+#include <parkring/task_group.hpp>
+#include <parkring/race.hpp>
+#include <parkring/when_all.hpp>
+
+#include <parkring/this_task.hpp>
+#include <parkring/time.hpp>
+#include <parkring/timeout.hpp>
+
+#include <parkring/blocking.hpp>
+#include <parkring/nop.hpp>

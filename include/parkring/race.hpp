@@ -1,0 +1,108 @@
+// Several awaitables at once, the first of them.
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <parkring/detail/branch.hpp>
+
+namespace parkring {
+
+/// Who won a race of awaitables of one type, and its value.
+template <class T>
+struct race_winner {
+  std::size_t index = 0;
+  T value;
+};
+
+namespace detail {
+
+struct race_parent : branch_parent {
+  std::size_t winner = none;
+  static constexpr std::size_t none = ~std::size_t{0};
+  race_parent() noexcept {
+    finished = [](branch_parent& p, std::size_t index, bool) noexcept {
+      auto& self = static_cast<race_parent&>(p);
+      if (self.winner != none) return false;
+      self.winner = index;
+      return true;
+    };
+  }
+};
+
+template <class... Ts>
+class race_awaiter : race_parent {
+  using first = std::tuple_element_t<0, std::tuple<Ts...>>;
+  static constexpr bool same = (std::is_same_v<first, Ts> && ...);
+
+ public:
+  using value_type = std::conditional_t<same, race_winner<value_or_monostate<first>>,
+                                        std::variant<value_or_monostate<Ts>...>>;
+
+  explicit race_awaiter(branch<Ts>&&... b) noexcept : branches_(std::move(b)...) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> h) noexcept {
+    frame = h;
+    start(std::index_sequence_for<Ts...>());
+  }
+  value_type await_resume() { return take(std::index_sequence_for<Ts...>()); }
+
+ private:
+  template <std::size_t... I>
+  void start(std::index_sequence<I...>) noexcept {
+    (std::get<I>(branches_).start(*this, I), ...);
+  }
+  template <std::size_t... I>
+  value_type take(std::index_sequence<I...>) {
+    // The losers first: when the value is out, nothing of them is left.
+    ((I == winner ? void() : std::get<I>(branches_).reset()), ...);
+    return take_from<0>();
+  }
+  template <std::size_t I>
+  value_type take_from() {
+    if constexpr (I + 1 < sizeof...(Ts)) {
+      if (I != winner) return take_from<I + 1>();
+    }
+    if constexpr (same)
+      return {I, take_value(std::get<I>(branches_))};
+    else
+      return value_type(std::in_place_index<I>, take_value(std::get<I>(branches_)));
+  }
+  std::tuple<branch<Ts>...> branches_;
+};
+
+template <class... As>
+class [[nodiscard("co_await it")]] race_operation {
+ public:
+  explicit race_operation(As&&... a) : inner_(std::move(a)...) {}
+  auto operator co_await() && {
+    return std::apply(
+        [](As&... a) {
+          return race_awaiter<await_result_t<As>...>(
+              make_branch<await_result_t<As>, As>(std::move(a))...);
+        },
+        inner_);
+  }
+
+ private:
+  std::tuple<As...> inner_;
+};
+
+}  // namespace detail
+
+/// Awaits the first of `as` to finish; the others are dropped before the await returns.
+///
+/// Gives `race_winner{index, value}` when all have one type, else a variant whose index says who
+/// won. *Completes when* the first has finished or thrown. *Owns* the awaitables. *Thread*: inside a
+/// task. *Drop*: drops all. *Errors*: what the first to finish throws.
+template <detail::awaitable... As>
+  requires((!std::is_lvalue_reference_v<As>) && ... && (sizeof...(As) > 0))
+[[nodiscard("co_await it")]] auto race(As&&... as) {
+  return detail::race_operation<As...>(std::move(as)...);
+}
+
+}  // namespace parkring

@@ -1,0 +1,176 @@
+// The current-thread runtime: runs tasks, timers and requests of one thread on one ring.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <parkring/detail/awaitable.hpp>
+#include <parkring/detail/core.hpp>
+#include <parkring/spawn.hpp>
+
+namespace parkring {
+
+namespace exec {
+class core;
+}
+
+/// How a runtime is made. All sizes are upper limits, none is a promise of speed.
+struct runtime_options {
+  /// Entries of the submission queue, 1 to 32,768; rounded up to a power of two.
+  unsigned entries = 256;
+  /// Entries of the completion queue; 0: four times `entries`. More completions than that are
+  /// kept by the kernel and cost an extra system call.
+  unsigned completion_entries = 0;
+  /// Requests that may exist at once; further ones wait, in order, until one ends.
+  std::size_t max_operations = 65'536;
+  /// Bytes of pooled buffers; what goes beyond is allocated singly, and counted.
+  std::size_t pool_bytes = std::size_t{64} << 20;
+  /// Register pooled buffers with the ring, as far as the limit of locked memory allows.
+  bool register_buffers = true;
+  /// Files that may be registered with the ring; 0 turns it off.
+  unsigned registered_files = 1'024;
+  /// Threads that `blocking` may start.
+  unsigned blocking_threads = 8;
+  /// How long the destructor waits for requests that the kernel does not give back.
+  std::chrono::milliseconds shutdown_patience{2'000};
+};
+
+/// What a runtime has done, and every slow path it took. Monotonic, except where marked.
+struct runtime_counters {
+  std::uint64_t turns = 0;                 // parks of the run loop
+  std::uint64_t enters = 0;                // io_uring_enter calls
+  std::uint64_t submissions = 0;           // requests handed to the ring
+  std::uint64_t completions = 0;           // completions read
+  std::uint64_t cancels = 0;               // cancels sent
+  std::uint64_t abandoned = 0;             // waiters that left a request in flight
+  std::uint64_t deferrals = 0;             // requests that found the submission queue full
+  std::uint64_t starvations = 0;           // requests that found no free record
+  std::uint64_t refused_enters = 0;        // enters answered with EAGAIN or EBUSY
+  std::uint64_t wakes = 0;                 // wakes of the sleeping thread by others
+  std::uint64_t inline_hits = 0;           // reads and writes served without the ring
+  std::uint64_t inline_misses = 0;         // inline tries that would have blocked
+  std::uint64_t unregistered_buffers = 0;  // ring requests on memory not registered
+  std::uint64_t unregistered_files = 0;    // ring requests on files not registered
+  std::uint64_t tasks_failed = 0;          // detached tasks that ended by an exception
+  std::size_t tasks = 0;                   // now: live tasks
+  std::size_t operations = 0;              // now: requests that exist
+  std::size_t orphans = 0;                 // now: requests whose waiter has gone
+  std::size_t buffers = 0;                 // now: buffers out of the pool
+};
+
+/// Posts work to a runtime from any thread, also after the runtime's end.
+class remote {
+ public:
+  /// Runs `fn` on the runtime's thread, between two tasks. False when the runtime is gone; `fn` is
+  /// destroyed then without being run. `fn` must not throw.
+  ///
+  /// *Owns* `fn`. *Thread*: any. *Errors*: `std::bad_alloc`.
+  bool post(std::move_only_function<void()> fn) const;
+
+ private:
+  friend class runtime;
+  explicit remote(detail::home_ref home) noexcept : home_(home) {}
+  detail::home_ref home_;
+};
+
+/// A current-thread runtime.
+///
+/// *Owns* its tasks, its ring and its buffer pool. *Thread*: belongs to the thread that makes it;
+/// only `post` of a `remote` may be called from others. *Drop*: destroys all tasks, cancels what
+/// is in flight, waits until the kernel has let go of everything, at most `shutdown_patience`, and
+/// keeps (leaks and reports) what it would not give back. Not from inside one of its own tasks.
+/// *Errors*: `std::system_error` when no ring can be made, with the reason and the remedy.
+class runtime {
+ public:
+  explicit runtime(const runtime_options& options = {});
+  runtime(const runtime&) = delete;
+  runtime& operator=(const runtime&) = delete;
+  ~runtime();
+
+  /// Runs `a`, a task or another awaitable, and everything spawned beside it, until `a` is done;
+  /// gives its value. Other tasks stay where they are and go on with the next `run`.
+  /// *Errors*: what `a` throws.
+  template <detail::awaitable A>
+    requires(!std::is_lvalue_reference_v<A>)
+  detail::await_result_t<A> run(A&& a) {
+    using T = detail::await_result_t<A>;
+    detail::task_cell& cell = detail::spawn_awaitable_on(
+        core(), std::source_location::current(), std::forward<A>(a));
+    const root_guard guard{cell};
+    run_until_ended(cell);
+    if (cell.state == detail::task_state::aborted) throw task_aborted();
+    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+  }
+
+  /// As `run(fn(args...))`, keeping the callable and the arguments as `spawn` does.
+  template <class Fn, class... Args>
+    requires(!detail::awaitable<std::decay_t<Fn>>)
+  auto run(Fn&& fn, Args&&... args) {
+    using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
+    detail::task_cell& cell = detail::spawn_on(core(), std::source_location::current(),
+                                               std::forward<Fn>(fn), std::forward<Args>(args)...);
+    const root_guard guard{cell};
+    run_until_ended(cell);
+    if (cell.state == detail::task_state::aborted) throw task_aborted();
+    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+  }
+
+  /// Starts `fn(args...)` as a task; it runs during `run`. See `parkring::spawn`.
+  template <class Fn, class... Args>
+    requires(!detail::awaitable<std::decay_t<Fn>>)
+  auto spawn(Fn&& fn, Args&&... args) {
+    using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
+    return make_handle<T>(detail::spawn_on(core(), std::source_location(), std::forward<Fn>(fn),
+                                           std::forward<Args>(args)...));
+  }
+  /// Starts an awaitable as a task.
+  template <detail::awaitable A>
+    requires(!std::is_lvalue_reference_v<A>)
+  auto spawn(A&& a, std::source_location where = std::source_location::current()) {
+    return make_handle<detail::await_result_t<A>>(
+        detail::spawn_awaitable_on(core(), where, std::forward<A>(a)));
+  }
+
+  /// Runs `fn` on this runtime's thread; any thread may call it while the runtime lives.
+  void post(std::move_only_function<void()> fn) { (void)remote().post(std::move(fn)); }
+
+  /// A handle to post with that may outlive the runtime.
+  [[nodiscard]] parkring::remote remote() const noexcept { return parkring::remote(home_); }
+
+  [[nodiscard]] runtime_counters counters() const noexcept;
+
+  /// The kernel that serves the ring: "linux".
+  [[nodiscard]] std::string_view kernel() const noexcept;
+
+ private:
+  // Frees the root task of a `run`, also when the run ends by an exception.
+  struct root_guard {
+    detail::task_cell& cell;
+    ~root_guard() { detail::drop_handle(cell, false); }
+  };
+
+  detail::core_base& core() const;
+  void run_until_ended(detail::task_cell& cell);
+
+  std::unique_ptr<exec::core> core_;
+  detail::home_ref home_;
+};
+
+/// Makes a default runtime, runs `a` on it, tears everything down, and gives `a`'s value.
+/// *Errors*: what `a` throws; `std::system_error` when no ring can be made.
+template <detail::awaitable A>
+  requires(!std::is_lvalue_reference_v<A>)
+detail::await_result_t<A> run(A&& a, const runtime_options& options = {}) {
+  runtime rt(options);
+  return rt.run(std::forward<A>(a));
+}
+
+}  // namespace parkring

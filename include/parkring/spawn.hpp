@@ -1,0 +1,292 @@
+// Tasks that run beside the one that started them: `spawn` gives a `join_handle`.
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <source_location>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <parkring/detail/awaitable.hpp>
+#include <parkring/detail/core.hpp>
+#include <parkring/detail/frame_allocator.hpp>
+#include <parkring/detail/task_cell.hpp>
+#include <parkring/task.hpp>
+
+namespace parkring {
+
+/// What joining an aborted task throws.
+class task_aborted : public std::runtime_error {
+ public:
+  task_aborted() : std::runtime_error("the task was aborted before it had a result") {}
+};
+
+template <class T>
+class join_handle;
+
+namespace detail {
+
+// The coroutine of a spawned task. Its frame is preceded by its cell (task_cell.hpp).
+template <class T>
+struct root_coroutine {
+  struct promise_type;
+  std::coroutine_handle<promise_type> frame;
+};
+
+template <class T>
+struct root_return {  // the value goes straight into the cell
+  outcome<T>* result;
+  template <class U = T>
+    requires std::convertible_to<U&&, T>
+  void return_value(U&& value) {
+    result->set_value(std::forward<U>(value));
+  }
+};
+template <>
+struct root_return<void> {
+  outcome<void>* result;
+  void return_void() noexcept { result->set_value(); }
+};
+
+template <class T>
+struct root_coroutine<T>::promise_type : root_return<T> {
+  static constexpr std::size_t cell_space = (sizeof(task_cell_of<T>) + 15) / 16 * 16;
+
+  static void* operator new(std::size_t size) {
+    static_assert(alignof(task_cell_of<T>) <= alignof(std::max_align_t),
+                  "results of tasks with extended alignment are not supported; box the value");
+    void* block = allocate_frame(cell_space + size);
+    auto* c = ::new (block) task_cell_of<T>();
+    c->block_size = cell_space + size;
+    c->end_result = [](task_cell& base) noexcept {
+      std::destroy_at(static_cast<task_cell_of<T>*>(&base));
+    };
+    c->error_of = [](task_cell& base) noexcept -> std::exception_ptr {
+      auto& result = static_cast<task_cell_of<T>&>(base).result;
+      try {
+        if (result.failed()) result.take();
+      } catch (...) {
+        return std::current_exception();
+      }
+      return nullptr;
+    };
+    return static_cast<std::byte*>(block) + cell_space;
+  }
+  static void operator delete(void* frame, std::size_t) noexcept { release(*cell_of(frame)); }
+
+  static task_cell_of<T>* cell_of(void* frame) noexcept {
+    return std::launder(
+        reinterpret_cast<task_cell_of<T>*>(static_cast<std::byte*>(frame) - cell_space));
+  }
+
+  promise_type() noexcept {
+    this->result =
+        &cell_of(std::coroutine_handle<promise_type>::from_promise(*this).address())->result;
+  }
+
+  struct final_awaiter {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<promise_type> h) const noexcept {
+      finish(*cell_of(h.address()));  // destroys the frame, this awaiter with it
+    }
+    void await_resume() const noexcept {}
+  };
+
+  root_coroutine get_return_object() noexcept {
+    return {std::coroutine_handle<promise_type>::from_promise(*this)};
+  }
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  final_awaiter final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { this->result->set_error(std::current_exception()); }
+};
+
+// The callable and its arguments are parameters, so they live in the root frame as long as the
+// task does: a capturing lambda cannot dangle.
+template <class T, class Fn, class... Args>
+root_coroutine<T> run_root(Fn fn, Args... args) {
+  co_return co_await std::invoke(std::move(fn), std::move(args)...);
+}
+
+template <class T, class A>
+root_coroutine<T> run_root_awaitable(A a) {
+  co_return co_await std::move(a);
+}
+
+template <class X>
+inline constexpr bool is_reference_wrapper = false;
+template <class X>
+inline constexpr bool is_reference_wrapper<std::reference_wrapper<X>> = true;
+
+/// Waits for a task's end. Lives in the joiner's frame.
+template <class T>
+class join_awaiter : waiter {
+ public:
+  explicit join_awaiter(task_cell& cell) noexcept : cell_(cell) { ++cell_.references; }
+  join_awaiter(const join_awaiter&) = delete;
+  join_awaiter& operator=(const join_awaiter&) = delete;
+  ~join_awaiter() {
+    if (cell_.joiner == this) cell_.joiner = nullptr;
+    release(cell_);
+  }
+  bool await_ready() const noexcept {
+    return cell_.state != task_state::live && running_core().spend_budget();
+  }
+  void await_suspend(std::coroutine_handle<> h) noexcept {
+    auto& core = running_core();
+    if (cell_.state != task_state::live) return core.make_ready(*this, h);
+    PARKRING_CHECK(cell_.joiner == nullptr, "a task is joined by one waiter at a time");
+    frame = h.address();
+    task = core.current;
+    cell_.joiner = this;
+  }
+  T await_resume() {
+    if (cell_.state == task_state::aborted) throw task_aborted();
+    return static_cast<task_cell_of<T>&>(cell_).result.take();
+  }
+
+ private:
+  task_cell& cell_;
+};
+
+}  // namespace detail
+
+/// The owner of a spawned task: await it for its result, or abort, detach or drop it.
+///
+/// *Owns* the task; its destructor aborts it. *Thread*: awaited on the task's runtime; may be
+/// moved to and destroyed on any thread, also after the runtime's end. *Drop*: aborts the task.
+template <class T>
+class [[nodiscard("dropping the handle aborts the task; keep it, await it or detach() it")]]
+join_handle {
+ public:
+  using value_type = T;
+
+  join_handle(join_handle&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+  join_handle& operator=(join_handle&& other) noexcept {
+    if (this != &other) {
+      drop(false);
+      cell_ = std::exchange(other.cell_, nullptr);
+    }
+    return *this;
+  }
+  ~join_handle() { drop(false); }
+
+  /// Waits for the task and gives its value: `co_await h` or `co_await std::move(h)`.
+  ///
+  /// *Completes when* the task has ended. *Owns* nothing: the handle keeps the task.
+  /// *Thread*: on the task's runtime. *Drop*: stops waiting; the task goes on.
+  /// *Errors*: what the task threw; `task_aborted` if it was aborted.
+  auto operator co_await() & { return join(); }
+  auto operator co_await() && { return join(); }
+
+  /// Destroys the task, wherever it waits; when it returns nothing of the task is left. Aborting
+  /// the running task itself, or one it descends from, takes effect when it next suspends.
+  void abort() noexcept {
+    if (cell_ == nullptr) return;
+    if (cell_->home_of.is_here())
+      detail::abort(*cell_);
+    else
+      drop(false);
+  }
+
+  /// Lets the task run on by itself, until it ends or the runtime does.
+  void detach() noexcept { drop(true); }
+
+  /// True once the task has ended or was aborted. On the task's runtime.
+  [[nodiscard]] bool done() const noexcept {
+    return cell_ == nullptr || cell_->state != detail::task_state::live;
+  }
+
+ private:
+  template <class U>
+  friend join_handle<U> make_handle(detail::task_cell& cell) noexcept;
+  explicit join_handle(detail::task_cell& cell) noexcept : cell_(&cell) {}
+
+  detail::join_awaiter<T> join() {
+    PARKRING_CHECK(cell_ != nullptr, "this handle was moved from, detached or awaited elsewhere");
+    PARKRING_CHECK(cell_->home_of.is_here(), "join a task on the runtime that runs it");
+    return detail::join_awaiter<T>(*cell_);
+  }
+  void drop(bool detach) noexcept {
+    if (cell_ != nullptr) detail::drop_handle(*std::exchange(cell_, nullptr), detach);
+  }
+
+  detail::task_cell* cell_;
+};
+
+template <class T>
+join_handle<T> make_handle(detail::task_cell& cell) noexcept {
+  return join_handle<T>(cell);
+}
+
+namespace detail {
+
+template <class T>
+task_cell& launch_root(core_base& core, root_coroutine<T> root,
+                       std::source_location where) noexcept {
+  auto& cell = *root_coroutine<T>::promise_type::cell_of(root.frame.address());
+  launch(core, cell, root.frame, where);
+  return cell;
+}
+
+template <class Fn, class... Args>
+using spawn_result_t = await_result_t<std::invoke_result_t<Fn, Args...>>;
+
+template <class Fn, class... Args>
+constexpr void check_spawn_arguments() {
+  static_assert(!is_reference_wrapper<Fn>,
+                "spawn keeps its callable: pass the lambda or function itself, not std::ref of it, "
+                "which would dangle when its owner goes");
+  static_assert(std::is_invocable_v<Fn, Args...>,
+                "spawn copies its arguments into the task, so the callable must take them as "
+                "values; to share an object by reference, say so with std::ref(object)");
+}
+
+template <class Fn, class... Args>
+task_cell& spawn_on(core_base& core, std::source_location where, Fn&& fn, Args&&... args) {
+  check_spawn_arguments<std::decay_t<Fn>, std::decay_t<Args>...>();
+  using T = spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
+  return launch_root<T>(core,
+                        run_root<T, std::decay_t<Fn>, std::decay_t<Args>...>(
+                            std::forward<Fn>(fn), std::forward<Args>(args)...),
+                        where);
+}
+
+template <class A>
+task_cell& spawn_awaitable_on(core_base& core, std::source_location where, A&& a) {
+  using T = await_result_t<std::decay_t<A>>;
+  return launch_root<T>(core, run_root_awaitable<T, std::decay_t<A>>(std::forward<A>(a)), where);
+}
+
+}  // namespace detail
+
+/// Starts `fn(args...)`, which returns a task or another awaitable, beside the current task.
+///
+/// *Completes when* (the task) `fn`'s awaitable does. *Owns* `fn` and decayed copies of `args`, as
+/// long as the task lives; share by reference with `std::ref`. *Thread*: inside a task; the new
+/// task runs on the same runtime, first at the next turn. *Drop* of the handle aborts the task.
+/// *Errors*: what the task throws is thrown where it is joined.
+template <class Fn, class... Args>
+  requires(!detail::awaitable<std::decay_t<Fn>>)
+auto spawn(Fn&& fn, Args&&... args) {
+  detail::check_spawn_arguments<std::decay_t<Fn>, std::decay_t<Args>...>();
+  using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
+  return make_handle<T>(detail::spawn_on(detail::running_core(), std::source_location(),
+                                         std::forward<Fn>(fn), std::forward<Args>(args)...));
+}
+
+/// Starts an awaitable, such as a task, beside the current task. As `spawn(fn, args...)`.
+///
+/// *Completes when* (the task) the awaitable does. *Owns* the awaitable. *Thread*: inside a task.
+/// *Drop* of the handle aborts the task. *Errors*: thrown where the task is joined.
+template <detail::awaitable A>
+  requires(!std::is_lvalue_reference_v<A>)
+auto spawn(A&& a, std::source_location where = std::source_location::current()) {
+  return make_handle<detail::await_result_t<std::decay_t<A>>>(
+      detail::spawn_awaitable_on(detail::running_core(), where, std::forward<A>(a)));
+}
+
+}  // namespace parkring

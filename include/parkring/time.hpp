@@ -1,0 +1,112 @@
+// Waiting for time to pass.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <cstdint>
+
+#include <parkring/detail/core.hpp>
+#include <parkring/detail/timer.hpp>
+
+namespace parkring {
+namespace detail {
+
+using steady_time = std::chrono::steady_clock::time_point;
+
+/// Nanoseconds of the steady clock; what lies before its start is 0.
+[[nodiscard]] inline std::uint64_t to_ns(steady_time t) noexcept {
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
+  return ns < 0 ? 0 : static_cast<std::uint64_t>(ns);
+}
+
+/// Now plus `d`, as far as the clock goes: "for ever" must not wrap around into the past.
+template <class Rep, class Period>
+[[nodiscard]] steady_time after(std::chrono::duration<Rep, Period> d) noexcept {
+  const auto now = std::chrono::steady_clock::now();
+  if (d <= d.zero()) return now;
+  using seconds = std::chrono::duration<long double>;
+  if (seconds(d) >= seconds(steady_time::max() - now)) return steady_time::max();
+  return now + std::chrono::ceil<steady_time::duration>(d);
+}
+
+class sleep_awaiter {
+ public:
+  explicit sleep_awaiter(std::uint64_t deadline_ns) noexcept : deadline_ns_(deadline_ns) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> h) noexcept {
+    auto& core = running_core();
+    timer_.wait.frame = h.address();
+    timer_.wait.task = core.current;
+    arm_timer(core, timer_, deadline_ns_);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  std::uint64_t deadline_ns_;
+  timed_waiter timer_;
+};
+
+class [[nodiscard("co_await it")]] sleep_operation {
+ public:
+  explicit sleep_operation(std::uint64_t deadline_ns) noexcept : deadline_ns_(deadline_ns) {}
+  sleep_awaiter operator co_await() && noexcept { return sleep_awaiter(deadline_ns_); }
+
+ private:
+  std::uint64_t deadline_ns_;
+};
+
+}  // namespace detail
+
+/// Waits until the steady clock reads `t`.
+///
+/// *Completes when* the time has come, never before; up to 16 microseconds and one turn later.
+/// *Owns* a timer in user space. *Thread*: inside a task. *Drop*: the timer is gone at once.
+/// *Errors*: none.
+[[nodiscard("co_await it")]] inline auto sleep_until(std::chrono::steady_clock::time_point t) {
+  return detail::sleep_operation(detail::to_ns(t));
+}
+
+/// Waits for a time from now; what is not positive only gives the other tasks their turn.
+///
+/// *Completes when* the time has passed, as `sleep_until`. *Owns* a timer. *Thread*: inside a task.
+/// *Drop*: the timer is gone at once. *Errors*: none.
+template <class Rep, class Period>
+[[nodiscard("co_await it")]] auto sleep_for(std::chrono::duration<Rep, Period> d) {
+  return detail::sleep_operation(detail::to_ns(detail::after(d)));
+}
+
+/// Ticks at a fixed period, counted from its making, so that the work between ticks does not shift
+/// them: `pr::interval every(10ms); for (;;) { co_await every.tick(); ... }`
+class interval {
+ public:
+  /// *Errors*: a period that is not positive fails a check.
+  explicit interval(std::chrono::nanoseconds period) noexcept
+      : period_(period), next_(std::chrono::steady_clock::now() + period) {
+    PARKRING_CHECK(period.count() > 0, "the period of an interval must be positive");
+  }
+
+  /// Waits for the next tick. Ticks that passed meanwhile are skipped; `missed` counts them.
+  ///
+  /// *Completes when* the tick has come. *Owns* a timer. *Thread*: inside a task. *Drop*: the tick
+  /// counts as taken. *Errors*: none.
+  [[nodiscard("co_await it")]] auto tick() {
+    const auto now = std::chrono::steady_clock::now();
+    const auto due = next_;
+    next_ += period_;
+    if (next_ <= now) {
+      const auto skip = (now - next_) / period_ + 1;
+      missed_ += static_cast<std::uint64_t>(skip);
+      next_ += skip * period_;
+    }
+    return sleep_until(due);
+  }
+
+  [[nodiscard]] std::uint64_t missed() const noexcept { return missed_; }
+
+ private:
+  std::chrono::nanoseconds period_;
+  std::chrono::steady_clock::time_point next_;
+  std::uint64_t missed_ = 0;
+};
+
+}  // namespace parkring

@@ -1,0 +1,99 @@
+// A time limit on any awaitable.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <parkring/detail/branch.hpp>
+#include <parkring/detail/timer.hpp>
+#include <parkring/time.hpp>
+
+namespace parkring {
+namespace detail {
+
+// The parent resumes once: when the branch has finished, or when the timer has fired. The timer
+// moves `timer_.wait` to the ready list; a branch that finishes after that, in the same turn,
+// leaves the parent to it.
+template <class T>
+class timeout_awaiter : branch_parent {
+ public:
+  timeout_awaiter(branch<T>&& b, std::uint64_t deadline_ns) noexcept
+      : branch_(std::move(b)), deadline_ns_(deadline_ns) {}
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
+    auto& core = running_core();
+    frame = h;
+    finished = [](branch_parent& p, std::size_t, bool) noexcept {
+      auto& self = static_cast<timeout_awaiter&>(p);
+      self.timer_.disarm();
+      return !self.timer_.wait.linked();
+    };
+    timer_.wait.frame = h.address();
+    timer_.wait.task = core.current;
+    arm_timer(core, timer_, deadline_ns_);
+    return branch_.enter(*this, 0);
+  }
+  auto await_resume() {
+    if constexpr (std::is_void_v<T>) {
+      if (!branch_.done()) {
+        branch_.reset();
+        return false;
+      }
+      branch_.take();
+      return true;
+    } else {
+      if (!branch_.done()) {
+        branch_.reset();  // the drop: here, not later, so that what follows can rely on it
+        return std::optional<T>();
+      }
+      return std::optional<T>(branch_.take());
+    }
+  }
+
+ private:
+  branch<T> branch_;
+  timed_waiter timer_;
+  std::uint64_t deadline_ns_;
+};
+
+template <class A>
+class [[nodiscard("co_await it")]] timeout_operation {
+ public:
+  timeout_operation(std::uint64_t deadline_ns, A&& a) : deadline_ns_(deadline_ns), inner_(std::move(a)) {}
+  auto operator co_await() && {
+    using T = await_result_t<A>;
+    return timeout_awaiter<T>(make_branch<T, A>(std::move(inner_)), deadline_ns_);
+  }
+
+ private:
+  std::uint64_t deadline_ns_;
+  A inner_;
+};
+
+}  // namespace detail
+
+/// Awaits `a`, but no longer than until `t`: an empty optional (`false` for void) when time is up.
+///
+/// *Completes when* `a` does or the time has come, whatever the device does; then `a` is dropped
+/// before the await returns. A result that is there is never thrown away for the timeout's sake.
+/// *Owns* `a`. *Thread*: inside a task. *Drop*: drops `a`. *Errors*: what `a` throws.
+template <detail::awaitable A>
+  requires(!std::is_lvalue_reference_v<A>)
+[[nodiscard("co_await it")]] auto timeout_at(std::chrono::steady_clock::time_point t, A&& a) {
+  return detail::timeout_operation<A>(detail::to_ns(t), std::move(a));
+}
+
+/// Awaits `a`, but no longer than `d` from now. As `timeout_at`.
+///
+/// *Completes when* `a` does or the time is up. *Owns* `a`. *Thread*: inside a task. *Drop*: drops
+/// `a`. *Errors*: what `a` throws.
+template <class Rep, class Period, detail::awaitable A>
+  requires(!std::is_lvalue_reference_v<A>)
+[[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d, A&& a) {
+  return detail::timeout_operation<A>(detail::to_ns(detail::after(d)), std::move(a));
+}
+
+}  // namespace parkring

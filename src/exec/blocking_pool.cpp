@@ -1,0 +1,98 @@
+#include "exec/blocking_pool.hpp"
+
+#include <cstdio>
+#include <system_error>
+
+#include "exec/core.hpp"
+
+namespace parkring::exec {
+namespace {
+
+// On the home thread: the function has run.
+void came_home(detail::message& m) noexcept {
+  auto& job = static_cast<detail::blocking_job&>(m);
+  const std::shared_ptr<detail::blocking_job> self = std::move(job.self);
+  if (detail::waiter* w = std::exchange(job.wait, nullptr); w != nullptr && job.home_of.is_here())
+    job.home_of.ready().push_back(*w);
+}
+
+}  // namespace
+
+void blocking_pool::submit(std::shared_ptr<detail::blocking_job> job) {
+  auto& s = *shared_;
+  std::unique_lock lock(s.mutex);
+  if (s.jobs.size() >= s.idle && threads_.size() < limit_) {
+    try {
+      threads_.emplace_back(&serve, shared_);
+      ++s.running;
+    } catch (const std::system_error&) {
+      // With other threads there the job just waits its turn.
+      if (threads_.empty()) throw;
+    }
+  }
+  s.jobs.push_back(std::move(job));
+  s.work.notify_one();
+}
+
+void blocking_pool::serve(std::shared_ptr<shared> s) noexcept {
+  std::unique_lock lock(s->mutex);
+  for (;;) {
+    ++s->idle;
+    s->work.wait(lock, [&] { return s->stopping || !s->jobs.empty(); });
+    --s->idle;
+    if (s->jobs.empty()) break;
+    std::shared_ptr<detail::blocking_job> job = std::move(s->jobs.front());
+    s->jobs.pop_front();
+    lock.unlock();
+    // The only other reference is the waiter's: without it, nobody wants the call any more.
+    if (job.use_count() > 1) {
+      job->execute();
+      job->run = &came_home;
+      detail::blocking_job& posted = *job;
+      posted.self = std::move(job);
+      // If the runtime is gone the result ends here.
+      if (!posted.home_of.post(posted)) {
+        const auto last = std::move(posted.self);
+      }
+    }
+    job.reset();
+    lock.lock();
+  }
+  if (--s->running == 0) s->stopped.notify_all();
+}
+
+void blocking_pool::stop(std::chrono::milliseconds patience) noexcept {
+  auto& s = *shared_;
+  std::deque<std::shared_ptr<detail::blocking_job>> unwanted;
+  bool all_ended;
+  {
+    std::unique_lock lock(s.mutex);
+    if (threads_.empty()) return;
+    s.stopping = true;
+    unwanted.swap(s.jobs);
+    s.work.notify_all();
+    all_ended = s.stopped.wait_for(lock, patience, [&] { return s.running == 0; });
+    if (!all_ended)
+      std::fprintf(stderr,
+                   "parkring: %u blocking call(s) did not return in time; their threads go on "
+                   "without the runtime\n",
+                   s.running);
+  }
+  for (auto& t : threads_) {
+    if (all_ended)
+      t.join();
+    else
+      t.detach();
+  }
+  threads_.clear();
+}
+
+}  // namespace parkring::exec
+
+namespace parkring::detail {
+
+void submit_blocking(core_base& core, std::shared_ptr<blocking_job> job) {
+  static_cast<exec::core&>(core).blocking.submit(std::move(job));
+}
+
+}  // namespace parkring::detail

@@ -1,0 +1,171 @@
+#include "exec/core.hpp"
+
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include <parkring/detail/timer.hpp>
+
+namespace parkring {
+namespace detail {
+
+constinit thread_local core_base* this_thread_core = nullptr;
+
+void timed_waiter::disarm() noexcept {
+  if (linked()) static_cast<exec::core*>(core)->driver.timers.cancel(*this);
+}
+
+void arm_timer(core_base& core, timed_waiter& t, std::uint64_t deadline_ns) noexcept {
+  t.core = &core;
+  t.fired = false;
+  static_cast<exec::core&>(core).driver.timers.arm(t, deadline_ns);
+}
+
+}  // namespace detail
+
+namespace exec {
+namespace {
+
+constexpr unsigned batch = 256;  // resumes between two looks at the ring
+
+void timer_fired(void* context, detail::timer_node& node) noexcept {
+  auto& t = static_cast<detail::timed_waiter&>(node);
+  t.fired = true;
+  if (!t.wait.linked()) static_cast<core*>(context)->ready.push_back(t.wait);
+}
+
+}  // namespace
+
+core::core(const runtime_options& o)
+    : options(o),
+      driver(kernel::linux_kernel(), {.entries = o.entries, .cq_entries = o.completion_entries},
+             o.max_operations, ready, &timer_fired, this),
+      ops(driver.ops),
+      buffers(driver.ring, o.pool_bytes, o.register_buffers),
+      blocking(o.blocking_threads) {
+  detail::on_fork_in_child = [] noexcept {
+    detail::this_thread_core = nullptr;
+    buf::this_thread_pool = nullptr;
+  };
+  const int answer = driver.ring.bind_to_this_thread();
+  if (answer < 0)
+    throw std::system_error(-answer, std::generic_category(),
+                            "io_uring_register: the ring could not be enabled on this thread");
+  home_ = &detail::home::open(
+      *this, ready, [](void* self) noexcept { static_cast<core*>(self)->driver.wake.unpark(); }, this);
+  home_of = {home_, home_->generation()};
+}
+
+core::~core() { shut_down(); }
+
+void core::run_until_ended(const detail::task_cell& target) {
+  PARKRING_CHECK(home_of.is_here(), "run a runtime on the thread that made it");
+  PARKRING_CHECK(!running_, "this runtime is running already: inside its tasks, co_await instead");
+  running_ = true;
+  const core_scope scope(*this);
+  while (target.state == detail::task_state::live) {
+    run_batch();
+    if (home_->has_messages()) [[unlikely]] run_messages();
+    if (target.state != detail::task_state::live) break;
+    ++driver.turns;
+    driver.park(ready.empty());
+  }
+  running_ = false;
+}
+
+void core::run_batch() noexcept {
+  for (unsigned i = 0; i < batch; ++i) {
+    detail::waiter* w = ready.pop_front();
+    if (w == nullptr) break;
+    current = w->task;
+    budget = full_budget;
+    std::coroutine_handle<>::from_address(w->frame).resume();
+    while (next_frame != nullptr) [[unlikely]]  // builds without tail calls transfer this way
+      std::coroutine_handle<>::from_address(std::exchange(next_frame, nullptr)).resume();
+    current = nullptr;
+    if (doomed != nullptr) [[unlikely]] destroy_doomed();
+  }
+}
+
+void core::run_messages() noexcept {
+  for (detail::message* m = home_->take(); m != nullptr;) {
+    detail::message* following = m->next_message;
+    m->run(*m);
+    m = following;
+  }
+}
+
+void core::shut_down() noexcept {
+  const core_scope scope(*this);
+  PARKRING_CHECK(!running_, "a runtime cannot be destroyed from inside one of its tasks; let the "
+                            "task return to run() first");
+  closing = true;
+  while (detail::task_cell* t = tasks.front()) detail::abort(*t);
+  blocking.stop(options.shutdown_patience);
+  run_messages();
+  drain();
+  services_.clear();
+  drain();
+  for (detail::message* m = home_->close(); m != nullptr;) {
+    detail::message* following = m->next_message;
+    m->run(*m);
+    m = following;
+  }
+  if (ops.live() != 0) report_leaks();
+}
+
+void core::drain() noexcept {
+  driver.wake.stop();
+  const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
+  const std::uint64_t give_up = park::now_ns() + patience;
+  for (;;) {
+    ops.orphan_all();
+    ops.fill_queue();
+    if (ops.live() == 0) return;
+    const std::uint64_t now = park::now_ns();
+    if (now >= give_up) return;
+    const std::uint64_t left = give_up - now;
+    const kernel::abi::timespec64 timeout{static_cast<std::int64_t>(left / 1'000'000'000u),
+                                          static_cast<std::int64_t>(left % 1'000'000'000u)};
+    driver.ring.enter(driver.ring.completions_waiting() ? 0 : 1, &timeout,
+                      kernel::abi::enter_getevents);
+    ops.reap();
+    run_messages();
+  }
+}
+
+void core::report_leaks() noexcept {
+  std::map<std::string, unsigned> by_name;
+  ops.slab().for_each_live([&](detail::record& r) { ++by_name[r.type->name]; });
+  std::string list;
+  for (auto& [name, count] : by_name)
+    list += (list.empty() ? "" : ", ") + std::to_string(count) + " " + name;
+  std::fprintf(stderr,
+               "parkring: the kernel did not give back %zu request(s) within %lld ms (%s); their "
+               "memory stays allocated so that it cannot write into anything else\n",
+               ops.live(), static_cast<long long>(options.shutdown_patience.count()), list.c_str());
+  ops.slab().leak();
+}
+
+runtime_counters core::counters() noexcept {
+  runtime_counters c = counted;
+  c.turns = driver.turns;
+  c.enters = driver.ring.enters;
+  c.submissions = ops.submissions;
+  c.completions = ops.completions;
+  c.cancels = ops.cancels;
+  c.abandoned = ops.abandoned;
+  c.deferrals = ops.deferrals;
+  c.starvations = ops.starvations;
+  c.refused_enters = driver.refusals;
+  c.wakes = driver.wake.wakes.load(std::memory_order_relaxed);
+  tasks.for_each([&](detail::task_cell&) { ++c.tasks; });
+  const std::size_t own = driver.wake.armed() ? 1 : 0;  // the waker's watch is not the user's
+  c.operations = ops.live() - own;
+  c.orphans = ops.orphans() - own;
+  c.buffers = buffers.pool().in_use();
+  return c;
+}
+
+}  // namespace exec
+}  // namespace parkring

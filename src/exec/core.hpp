@@ -1,0 +1,111 @@
+// The runtime of one thread: tasks above, the park stack below.
+//
+// Turn: resume what is ready, at most a batch; take messages from other threads; park. The task
+// protocol is in <parkring/detail/task_cell.hpp>, the way in from other threads in
+// <parkring/detail/home.hpp>, the park contract in park/driver.hpp.
+//
+// Teardown, in this order and no other:
+//   1. no new work: a task launched from now on is destroyed at once;
+//   2. all tasks are destroyed, so no frame is left that a completion could want to resume;
+//   3. every request becomes an orphan, and those that can be cancelled are;
+//   4. the ring is driven until no record is live, at most `shutdown_patience` long;
+//   5. the home closes: whoever posts from now on is told that the runtime is gone;
+//   6. what the kernel did not give back stays allocated for ever, and is reported;
+//   7. the ring is closed. That ends nothing by itself, which is why it comes last.
+//
+// Fork: a child has none of the ring's memory. There all homes count as gone (base/home.cpp) and
+// the destructor of a runtime lets everything be.
+#pragma once
+
+#include <parkring/runtime.hpp>
+
+#include <memory>
+#include <vector>
+
+#include "buf/registered_buffers.hpp"
+#include "exec/blocking_pool.hpp"
+#include "exec/service.hpp"
+#include "park/driver.hpp"
+
+namespace parkring::exec {
+
+class core final : public detail::core_base {
+ public:
+  explicit core(const runtime_options& options);
+  core(const core&) = delete;
+  core& operator=(const core&) = delete;
+  ~core();
+
+  /// Runs turns until `target` is no longer live.
+  void run_until_ended(const detail::task_cell& target);
+
+  /// Turns, without resuming anything, until `done()`; for destructors that must wait.
+  [[nodiscard]] runtime_counters counters() noexcept;
+
+  /// Whether the destructor may touch the ring: false in a forked child.
+  [[nodiscard]] bool owns_ring() const noexcept { return home_of.is_here(); }
+
+  /// The service made by `make` (a function `std::unique_ptr<service>(core&)`), one for each
+  /// runtime and key.
+  template <class S>
+  S& service_of() {
+    static constexpr char key = 0;
+    for (auto& [k, s] : services_)
+      if (k == &key) return static_cast<S&>(*s);
+    services_.emplace_back(&key, std::make_unique<S>(*this));
+    return static_cast<S&>(*services_.back().second);
+  }
+
+  const runtime_options options;
+  park::driver driver;
+  op::operations& ops;
+  detail::intrusive_list<detail::task_cell> tasks;
+  buf::registered_buffers buffers;
+  blocking_pool blocking;
+  bool closing = false;
+  runtime_counters counted;  // those counted by hand: inline hits and the like
+
+ private:
+  void run_batch() noexcept;
+  void run_messages() noexcept;
+  void destroy_doomed() noexcept;
+  void shut_down() noexcept;
+  void drain() noexcept;
+  void report_leaks() noexcept;
+
+  detail::home* home_;
+  bool running_ = false;
+  std::vector<std::pair<const void*, std::unique_ptr<service>>> services_;
+};
+
+/// The runtime of this thread, which must run one.
+[[nodiscard]] inline core& this_core() noexcept {
+  return static_cast<core&>(detail::running_core());
+}
+
+/// The runtime at `home`; only where `home.is_here()`.
+[[nodiscard]] inline core& core_at(const detail::home_ref& home) noexcept {
+  return static_cast<core&>(*home.core());
+}
+
+/// Makes `c` the runtime of this thread for a scope.
+class core_scope {
+ public:
+  explicit core_scope(core& c) noexcept
+      : core_before_(detail::this_thread_core), pool_before_(buf::this_thread_pool) {
+    detail::this_thread_core = &c;
+    buf::this_thread_pool = &c.buffers.pool();
+  }
+  core_scope(const core_scope&) = delete;
+  core_scope& operator=(const core_scope&) = delete;
+  ~core_scope() {
+    detail::this_thread_core = core_before_;
+    buf::this_thread_pool = pool_before_;
+  }
+
+ private:
+  detail::core_base* core_before_;
+  buf::pool* pool_before_;
+};
+
+}  // namespace parkring::exec

@@ -1,0 +1,27 @@
+#include <parkring/nop.hpp>
+
+#include "exec/core.hpp"
+
+namespace parkring::detail {
+namespace {
+
+const record_type nop_type = {
+    .name = "nop",
+    .prepare = [](record&, kernel::abi::sqe& e) noexcept { e.opcode = kernel::abi::op_nop; },
+    .complete = nullptr,
+    .destroy = nullptr,
+    .cancel_when_dropped = [](const record&) noexcept { return false; },
+};
+
+}  // namespace
+
+void nop_request::start(op_waiter& w) noexcept {
+  auto& core = exec::this_core();
+  record* r = core.ops.acquire(nop_type);
+  if (r == nullptr) return core.ops.starve(w);
+  core.ops.submit(*r, &w);
+}
+
+error nop_request::failure(int number) const { return {number, "nop", ""}; }
+
+}  // namespace parkring::detail

@@ -1,0 +1,200 @@
+#include <parkring/detail/task_cell.hpp>
+
+#include <cstdio>
+#include <exception>
+
+#include <parkring/detail/frame_allocator.hpp>
+
+#include "exec/core.hpp"
+
+namespace parkring::detail {
+namespace {
+
+void add_reference(task_cell* cell) noexcept {
+  if (cell != nullptr) ++cell->references;
+}
+
+// Skips ancestors that have ended, so that a chain of tasks each started by the one before does
+// not keep all their memory.
+void forget_ended_ancestors(task_cell& cell) noexcept {
+  while (cell.parent != nullptr && cell.parent->state != task_state::live) {
+    task_cell* above = cell.parent->parent;
+    add_reference(above);
+    release(*std::exchange(cell.parent, above));
+  }
+}
+
+void wake_joiner(task_cell& cell, exec::core& core) noexcept {
+  if (waiter* j = std::exchange(cell.joiner, nullptr)) core.ready.push_back(*j);
+}
+
+void wake_group_joiner(cell_group& group, exec::core& core) noexcept {
+  if (group.joiner == nullptr || (group.live != 0 && group.error == nullptr)) return;
+  core.ready.push_back(*std::exchange(group.joiner, nullptr));
+}
+
+void leave_group(task_cell& cell) noexcept {
+  --cell.group->live;
+  cell.group = nullptr;
+  cell.in_group.unlink();
+}
+
+// The task has ended: its group lets go of it.
+void end_membership(task_cell& cell, exec::core& core) noexcept {
+  cell_group* group = cell.group;
+  if (group == nullptr) return;
+  leave_group(cell);
+  if (cell.state == task_state::done && group->error == nullptr) group->error = cell.error_of(cell);
+  wake_group_joiner(*group, core);
+  release(cell);  // the handle's reference
+}
+
+void report_failure(task_cell& cell, exec::core& core) noexcept {
+  ++core.counted.tasks_failed;
+  const char* what = "an exception that is not a std::exception";
+  const std::exception_ptr error = cell.error_of(cell);
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "parkring: a detached task failed: %s\n", e.what());
+    return;
+  } catch (...) {
+  }
+  std::fprintf(stderr, "parkring: a detached task failed: %s\n", what);
+}
+
+void destroy_now(task_cell& cell, exec::core& core) noexcept {
+  cell.state = task_state::aborted;
+  cell.unlink();
+  cell.start.unlink();
+  ++cell.references;  // the frame's end must not take the cell with it
+  cell.frame.destroy();
+  forget_ended_ancestors(cell);
+  wake_joiner(cell, core);
+  end_membership(cell, core);
+  release(cell);
+}
+
+bool runs_within(const task_cell& cell, const exec::core& core) noexcept {
+  for (const task_cell* c = core.current; c != nullptr; c = c->parent)
+    if (c == &cell) return true;
+  return false;
+}
+
+// A handle was dropped on another thread; its reference came along.
+void handle_dropped_elsewhere(message& m) noexcept {
+  auto& cell = static_cast<task_cell&>(m);
+  if (cell.foreign_detach) {
+    cell.detached = true;
+  } else if (cell.home_of.is_here()) {
+    abort(cell);
+  }
+  release(cell);
+}
+
+}  // namespace
+
+void launch(core_base& base, task_cell& cell, std::coroutine_handle<> frame,
+            std::source_location where) noexcept {
+  auto& core = static_cast<exec::core&>(base);
+  cell.frame = frame;
+  cell.where = where;
+  cell.home_of = core.home_of;
+  cell.parent = core.current;
+  add_reference(cell.parent);
+  ++cell.references;  // the handle's
+  if (core.closing) {
+    cell.state = task_state::aborted;
+    frame.destroy();
+    return;
+  }
+  cell.start.frame = frame.address();
+  cell.start.task = &cell;
+  core.tasks.push_back(cell);
+  core.ready.push_back(cell.start);
+}
+
+void finish(task_cell& cell) noexcept {
+  auto& core = exec::core_at(cell.home_of);
+  cell.state = task_state::done;
+  cell.unlink();
+  if (cell.parent != nullptr) forget_ended_ancestors(cell);
+  wake_joiner(cell, core);
+  ++cell.references;  // until the frame is gone
+  end_membership(cell, core);
+  if (cell.detached && cell.error_of(cell) != nullptr) [[unlikely]] report_failure(cell, core);
+  cell.frame.destroy();
+  release(cell);
+}
+
+void cell_group::add(task_cell& cell) noexcept {
+  if (cell.state != task_state::live) return release(cell);  // the runtime is closing
+  cell.group = this;
+  cell.in_group.cell = &cell;
+  members.push_back(cell.in_group);
+  ++live;
+}
+
+void cell_group::abort_all() noexcept {
+  while (group_link* link = members.front()) {
+    task_cell& cell = *link->cell;
+    leave_group(cell);  // first: a task that cannot be destroyed yet must not find the group
+    abort(cell);
+    release(cell);
+  }
+  if (joiner != nullptr) {
+    waiter& w = *std::exchange(joiner, nullptr);
+    if (!w.linked()) w.task->home_of.ready().push_back(w);
+  }
+}
+
+void abort(task_cell& cell) noexcept {
+  if (cell.state != task_state::live || cell.doomed) return;
+  auto& core = exec::core_at(cell.home_of);
+  if (runs_within(cell, core)) {
+    cell.doomed = true;
+    ++cell.references;
+    cell.next_doomed = std::exchange(core.doomed, &cell);
+    return;
+  }
+  destroy_now(cell, core);
+}
+
+void release(task_cell& cell) noexcept {
+  if (--cell.references != 0) return;
+  task_cell* parent = cell.parent;
+  const std::size_t size = cell.block_size;
+  cell.end_result(cell);
+  deallocate_frame(&cell, size);
+  if (parent != nullptr) release(*parent);
+}
+
+void drop_handle(task_cell& cell, bool detach) noexcept {
+  if (cell.home_of.is_here()) {
+    if (detach)
+      cell.detached = true;
+    else
+      abort(cell);
+    release(cell);
+    return;
+  }
+  cell.foreign_detach = detach;
+  cell.run = &handle_dropped_elsewhere;
+  // When the runtime is gone it has destroyed the task; this reference is the last to it.
+  if (!cell.home_of.post(cell)) release(cell);
+}
+
+}  // namespace parkring::detail
+
+namespace parkring::exec {
+
+void core::destroy_doomed() noexcept {
+  while (detail::task_cell* cell = doomed) {
+    doomed = std::exchange(cell->next_doomed, nullptr);
+    cell->doomed = false;
+    detail::abort(*cell);  // nothing runs now, so this one is destroyed
+    detail::release(*cell);
+  }
+}
+
+}  // namespace parkring::exec

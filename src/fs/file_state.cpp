@@ -1,0 +1,94 @@
+#include "fs/file_state.hpp"
+
+#include "exec/core.hpp"
+#include "fs/file_table.hpp"
+#include "kernel/abi.hpp"
+
+// Closing. Both halves, the slot and the descriptor, go as requests that ride with the next turn,
+// so that dropping a file costs no system call of its own and never blocks the thread.
+
+namespace parkring::detail {
+namespace {
+
+namespace abi = kernel::abi;
+
+struct close_payload {
+  base::owned_fd fd;  // ours until the kernel has it: on every other path we close it ourselves
+};
+struct free_slot_payload {
+  fs::file_table* table;
+  int slot;
+};
+
+bool never(const record&) noexcept { return false; }
+
+const record_type close_type = {
+    .name = "close",
+    .prepare =
+        [](record& r, abi::sqe& e) noexcept {
+          e.opcode = abi::op_close;
+          e.fd = r.as<close_payload>().fd.get();
+        },
+    .complete =
+        [](record& r, op_waiter*, std::int32_t res, std::uint32_t, bool) noexcept {
+          // Linux releases the number whatever close says, but a request that was cancelled before
+          // it ran has not closed.
+          if (res != -ECANCELED) (void)r.as<close_payload>().fd.release();
+          return after_completion::finish;
+        },
+    .destroy = [](record& r) noexcept { r.as<close_payload>().~close_payload(); },
+    .cancel_when_dropped = &never,
+};
+
+const record_type free_slot_type = {
+    .name = "unregister_file",
+    .prepare =
+        [](record& r, abi::sqe& e) noexcept {
+          e.opcode = abi::op_close;
+          e.file_index = static_cast<std::uint32_t>(r.as<free_slot_payload>().slot) + 1;
+        },
+    .complete =
+        [](record& r, op_waiter*, std::int32_t res, std::uint32_t, bool) noexcept {
+          const auto& p = r.as<free_slot_payload>();
+          if (res >= 0) p.table->free_slot(p.slot);
+          return after_completion::finish;
+        },
+    .destroy = nullptr,
+    .cancel_when_dropped = &never,
+};
+
+}  // namespace
+
+void close_unreferenced(file_state_base& base) noexcept {
+  const std::unique_ptr<file_state> file(&state_of(base));
+  auto& core = exec::core_at(file->home_of);
+  auto* closer = static_cast<op_waiter*>(file->closer.pop_front());
+  if (file->slot >= 0) {
+    auto& table = core.service_of<fs::file_table>();
+    if (record* r = core.ops.acquire(free_slot_type)) {
+      r->emplace<free_slot_payload>(&table, file->slot);
+      core.ops.submit(*r, nullptr);
+    } else {
+      // Out of records: do it now. A slot that stays filled would keep the file open.
+      int none = -1;
+      const abi::rsrc_update update{.offset = static_cast<std::uint32_t>(file->slot),
+                                    .resv = 0,
+                                    .data = reinterpret_cast<std::uint64_t>(&none)};
+      core.driver.ring.reg(abi::register_files_update, &update, 1);
+      table.free_slot(file->slot);
+    }
+  }
+  if (record* r = core.ops.acquire(close_type)) {
+    r->emplace<close_payload>(std::move(file->fd));
+    core.ops.submit(*r, closer);
+    return;
+  }
+  const int fd = file->fd.release();
+  const int answer = ::close(fd) == 0 ? 0 : -errno;
+  if (closer != nullptr) {
+    closer->answer = answer;
+    core.ready.push_back(*closer);
+  }
+}
+
+}  // namespace parkring::detail

@@ -1,0 +1,87 @@
+// An open file: its descriptor, what is known about it, and who still needs it.
+//
+// Lifetime. References are held by the handle and by every request, described or in a record. The
+// descriptor closes when the last one goes, so its number cannot be reused while a request that
+// names it is alive. All of it happens on the home thread; a handle dropped elsewhere posts itself
+// home, and closes at once when the runtime is gone, for then no request is left.
+//
+// Streams (pipes, terminals, sockets: what has no position) deliver each byte once, so their reads
+// are a queue: one read is with the kernel, the others wait here in order. A dropped read is
+// cancelled; if it got bytes all the same they are kept in `left_over` for the next reader.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <parkring/detail/file_ref.hpp>
+#include <parkring/detail/waiter.hpp>
+#include <parkring/fs/options.hpp>
+
+#include "base/owned_fd.hpp"
+
+namespace parkring::fs {
+
+enum class file_kind : std::uint8_t {
+  regular,  // positions, page cache: requests finish by themselves and are never cancelled
+  device,   // block devices and others with positions
+  stream,   // no position
+};
+
+/// Decides whether the next request is tried inline: every miss doubles the pause, a hit ends it.
+class inline_policy {
+ public:
+  [[nodiscard]] bool worth_trying() noexcept {
+    if (pause_ == 0) return true;
+    --pause_;
+    return false;
+  }
+  void hit() noexcept { penalty_ = 0; }
+  void miss() noexcept {
+    penalty_ = penalty_ == 0 ? 1 : (penalty_ < longest ? penalty_ * 2 : longest);
+    pause_ = penalty_;
+  }
+  void give_up() noexcept { pause_ = forever; penalty_ = forever; }
+
+ private:
+  static constexpr std::uint32_t longest = 256;
+  static constexpr std::uint32_t forever = ~std::uint32_t{0};
+  std::uint32_t pause_ = 0;    // requests still to skip
+  std::uint32_t penalty_ = 0;  // the length of the last pause
+};
+
+struct stream_queue {
+  bool reading = false;            // a read is with the kernel
+  detail::waiter_list waiting;     // op_waiters of reads behind it
+  std::string left_over;           // bytes that a dropped read had received
+};
+
+}  // namespace parkring::fs
+
+namespace parkring::detail {
+
+struct file_state final : file_state_base {
+  base::owned_fd fd;
+  fs::file_kind kind = fs::file_kind::regular;
+  bool direct = false;
+  bool closed = false;  // `close` was called: no new requests
+  fs::inline_mode inline_first = fs::inline_mode::automatic;
+  fs::inline_policy inline_reads;
+  fs::inline_policy inline_writes;
+  bool registrable = true;
+  std::uint8_t ring_uses = 0;   // until it is registered
+  int slot = -1;                // in the ring's table of files
+  std::uint32_t memory_alignment = 1;  // of direct I/O, by statx
+  std::uint32_t offset_alignment = 1;
+  std::unique_ptr<fs::stream_queue> stream;
+  std::filesystem::path path;
+  waiter_list closer;  // the op_waiter of `close`, until the last reference goes
+};
+
+inline file_state& state_of(file_state_base& base) noexcept {
+  return static_cast<file_state&>(base);
+}
+
+}  // namespace parkring::detail

@@ -1,0 +1,172 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <parkring/fs/file.hpp>
+
+#include "exec/core.hpp"
+#include "fs/file_state.hpp"
+#include "kernel/abi.hpp"
+
+namespace parkring {
+namespace detail {
+namespace {
+
+namespace abi = kernel::abi;
+
+struct open_payload {
+  std::string path;
+  int flags;
+  std::uint32_t mode;
+};
+
+int flags_of(const fs::open_options& o) noexcept {
+  int flags = O_CLOEXEC;
+  switch (o.access) {
+    case fs::access::read: flags |= O_RDONLY; break;
+    case fs::access::write: flags |= O_WRONLY; break;
+    case fs::access::read_write: flags |= O_RDWR; break;
+  }
+  if (o.creation != fs::creation::never) flags |= O_CREAT;
+  if (o.creation == fs::creation::must_be_new) flags |= O_EXCL;
+  if (o.truncate) flags |= O_TRUNC;
+  if (o.append) flags |= O_APPEND;
+  if (o.direct) flags |= O_DIRECT;
+  if (o.noatime) flags |= O_NOATIME;
+  if (o.data_sync) flags |= O_DSYNC;
+  if (!o.follow_link) flags |= O_NOFOLLOW;
+  return flags;
+}
+
+const record_type open_type = {
+    .name = "open",
+    .prepare =
+        [](record& r, abi::sqe& e) noexcept {
+          auto& p = r.as<open_payload>();
+          e.opcode = abi::op_openat;
+          e.fd = AT_FDCWD;
+          e.addr = reinterpret_cast<std::uint64_t>(p.path.c_str());
+          e.len = p.mode;
+          e.open_flags = static_cast<std::uint32_t>(p.flags);
+        },
+    .complete =
+        [](record&, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
+          if (res == -EINTR && w != nullptr) return after_completion::resubmit;
+          opened_file opened;  // closes what nobody waits for
+          if (res >= 0) opened.set(res);
+          if (w != nullptr) static_cast<open_waiter*>(w)->opened = std::move(opened);
+          return after_completion::finish;
+        },
+    .destroy = [](record& r) noexcept { r.as<open_payload>().~open_payload(); },
+    .cancel_when_dropped = nullptr,
+    .describe = [](const record& r, std::string& out) {
+      out += "open(" + r.as<open_payload>().path + ")";
+    },
+};
+
+// What statx says about direct I/O (Linux 6.1, statx(2)); the system's headers may not know it.
+constexpr unsigned statx_dioalign = 0x2000;
+
+void find_alignment(file_state& f) noexcept {
+  struct statx s;
+  std::memset(&s, 0, sizeof s);
+  f.memory_alignment = f.offset_alignment = 512;  // where the file system does not tell
+  if (::statx(f.fd.get(), "", AT_EMPTY_PATH, statx_dioalign, &s) != 0) return;
+  if ((s.stx_mask & statx_dioalign) == 0 || s.stx_dio_mem_align == 0) return;
+  f.memory_alignment = s.stx_dio_mem_align;
+  f.offset_alignment = s.stx_dio_offset_align;
+}
+
+}  // namespace
+
+opened_file::~opened_file() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool open_request::ready(op_waiter& w) noexcept {
+  if (path.find('\0') == std::string::npos) return false;
+  w.answer = -EINVAL;
+  return true;
+}
+
+void open_request::start(op_waiter& w) noexcept {
+  auto& core = exec::this_core();
+  record* r = core.ops.acquire(open_type);
+  if (r == nullptr) return core.ops.starve(w);
+  r->emplace<open_payload>(path, flags_of(options), options.mode);
+  core.ops.submit(*r, &w);
+}
+
+std::expected<fs::file, error> open_request::value(op_waiter& w) {
+  base::owned_fd fd(static_cast<open_waiter&>(w).opened.release());
+  struct stat s;
+  if (::fstat(fd.get(), &s) != 0) return std::unexpected(failure(errno));
+  if (S_ISDIR(s.st_mode)) return std::unexpected(failure(EISDIR));
+  auto f = std::make_unique<file_state>();
+  f->home_of = running_core().home_of;
+  f->path = std::move(path);
+  f->direct = options.direct;
+  f->inline_first = options.inline_first;
+  f->registrable = options.registered;
+  f->fd = std::move(fd);
+  const bool has_position = ::lseek(f->fd.get(), 0, SEEK_CUR) >= 0;
+  if (S_ISREG(s.st_mode)) {
+    f->kind = fs::file_kind::regular;
+  } else if (has_position && !S_ISCHR(s.st_mode)) {
+    f->kind = fs::file_kind::device;
+  } else {
+    f->kind = fs::file_kind::stream;
+    f->stream = std::make_unique<fs::stream_queue>();
+  }
+  if (options.direct) find_alignment(*f);
+  return fs::file(*f.release());
+}
+
+error open_request::failure(int number) const {
+  std::string advice;
+  switch (number) {
+    case ENOENT: advice = "check the path, or open with creation::if_missing"; break;
+    case EISDIR: advice = "this is a directory; open a file inside it"; break;
+    case ENOTDIR: advice = "a part of the path is a file, not a directory"; break;
+    case EACCES: advice = "the user lacks permission on the file or a directory above it"; break;
+    case EPERM:
+      advice = options.noatime ? "noatime is for the file's owner or root; open without it"
+                               : "the file is sealed or immutable, or the user may not do this";
+      break;
+    case EEXIST: advice = "the file exists; open with creation::if_missing to use it"; break;
+    case EMFILE:
+      advice = "the process has reached its limit of descriptors; close files or raise it "
+               "(ulimit -n)";
+      break;
+    case ENFILE: advice = "the system has reached its limit of open files (fs.file-max)"; break;
+    case ELOOP:
+      advice = options.follow_link ? "too many symbolic links" : "the path is a symbolic link";
+      break;
+    case ENOSPC: advice = "the file system has no room for a new file; free space"; break;
+    case EROFS: advice = "the file system is mounted read-only"; break;
+    case ENAMETOOLONG: advice = "a name may have 255 bytes, a path 4,095"; break;
+    case ETXTBSY: advice = "the file is a program that is running"; break;
+    case EINVAL:
+      if (path.find('\0') != std::string::npos)
+        advice = "the path contains a NUL character, which no file name can";
+      else if (options.direct)
+        advice = "the file system does not support direct I/O; open without `direct`";
+      else
+        advice = "the file system does not take these options";
+      break;
+    default: break;
+  }
+  std::string shown = path;
+  for (std::size_t at; (at = shown.find('\0')) != std::string::npos;) shown.replace(at, 1, "\\0");
+  return {number, "open", std::move(shown), std::move(advice)};
+}
+
+}  // namespace detail
+
+fs::open_operation fs::open(const std::filesystem::path& path, const open_options& options) {
+  return open_operation(detail::open_request{path.native(), options});
+}
+
+}  // namespace parkring
