@@ -1,0 +1,36 @@
+#include "contender.hpp"
+
+namespace lab {
+
+const roster& all_contenders() {
+  static const roster everybody = [] {
+    roster result;
+#if PARKRING_LAB_HAS_LIBURING
+    add_limit_ring(result);
+#else
+    result.left_out.emplace_back(
+        "limit of the ring rows: no liburing headers at build time (Debian: liburing-dev)");
+#endif
+    add_limit_tasks(result);
+    add_pread(result);
+    add_thread_pool(result);
+#if PARKRING_LAB_HAS_ASIO
+    add_asio_reads(result);
+    add_asio_tasks(result);
+#else
+    result.left_out.emplace_back(
+        "asio: no Boost.Asio 1.78 or newer, or no liburing, at build time (Debian: "
+        "libboost-dev liburing-dev)");
+#endif
+#if PARKRING_LAB_HAS_PARKRING
+    add_parkring_reads(result);
+    add_parkring_tasks(result);
+#else
+    result.left_out.emplace_back("parkring: built with PARKRING_LAB_PARKRING=OFF");
+#endif
+    return result;
+  }();
+  return everybody;
+}
+
+}  // namespace lab

@@ -1,0 +1,40 @@
+// Who is compared. Each file in contenders/ adds its own with one function, listed here.
+//
+// To add a contender: write a function that takes a session, give it a name and the kind of work it
+// does, and add it in the file's add_…(). To add a library: one more file and one more add_…().
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "row.hpp"
+#include "session.hpp"
+
+namespace lab {
+
+struct contender {
+  std::string name;  // "limit", "parkring", "parkring/<variant>", or the library
+  work kind;
+  void (*run)(session&);
+  bool quick = true;      // part of `parkring-lab quick`
+  bool all_cpus = false;  // not pinned to the one cpu: it is about using several
+};
+
+struct roster {
+  std::vector<contender> present;
+  std::vector<std::string> left_out;  // "asio: no liburing headers when this was built"
+};
+
+/// Everybody that this program was built with, in the order of the tables.
+const roster& all_contenders();
+
+void add_limit_ring(roster& to);
+void add_limit_tasks(roster& to);
+void add_pread(roster& to);
+void add_thread_pool(roster& to);
+void add_asio_reads(roster& to);
+void add_asio_tasks(roster& to);
+void add_parkring_reads(roster& to);
+void add_parkring_tasks(roster& to);
+
+}  // namespace lab

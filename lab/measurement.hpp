@@ -1,0 +1,20 @@
+// The figures of one contender in one row: plain values, sent from the measuring process.
+#pragma once
+
+#include <limits>
+
+namespace lab {
+
+inline constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+struct measurement {
+  double ops_per_s = unknown;
+  double p50_ns = unknown;
+  double p99_ns = unknown;
+  double cpu_ns_per_op = unknown;
+  double syscalls_per_op = unknown;
+  double allocs_per_op = unknown;
+  double share = 1.0;  // the part of the extent that a checksum row got through
+};
+
+}  // namespace lab

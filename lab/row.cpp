@@ -1,0 +1,112 @@
+#include "row.hpp"
+
+#include <stdexcept>
+
+namespace lab {
+namespace {
+
+constexpr std::size_t large_block = 256U << 10;
+
+}  // namespace
+
+const std::vector<row>& all_rows() {
+  static const std::vector<row> rows = {
+      {.name = "nop/1", .kind = work::nop, .depth = 1},
+      {.name = "nop/32", .kind = work::nop, .depth = 32},
+      {.name = "spawn", .kind = work::spawn, .depth = 64},
+      {.name = "yield", .kind = work::yield, .depth = 16},
+      {.name = "timer", .kind = work::timer, .depth = 1024},
+      {.name = "sleep", .kind = work::sleep, .depth = 2000, .by_cpu_time = true},
+
+      {.name = "read-cached/1", .kind = work::read, .depth = 1, .part = extent::hot_set},
+      {.name = "read-cached/32",
+       .kind = work::read,
+       .depth = 32,
+       .part = extent::hot_set,
+       .quick = true},
+      {.name = "read-cached/128", .kind = work::read, .depth = 128, .part = extent::hot_set},
+
+      {.name = "read-cached-1g/1",
+       .kind = work::read,
+       .depth = 1,
+       .part = extent::whole_file,
+       .quick = true},
+      {.name = "read-cached-1g/32",
+       .kind = work::read,
+       .depth = 32,
+       .part = extent::whole_file,
+       .quick = true},
+      {.name = "read-cached-1g/128",
+       .kind = work::read,
+       .depth = 128,
+       .part = extent::whole_file,
+       .quick = true},
+      {.name = "checksum-cached",
+       .kind = work::read,
+       .depth = 4,
+       .part = extent::whole_file,
+       .checksum = true,
+       .block = large_block,
+       .sample_every = 3,
+       .weight = 3,
+       .quick = true},
+
+      {.name = "read-direct/1",
+       .kind = work::read,
+       .depth = 1,
+       .part = extent::whole_file,
+       .direct = true,
+       .sample_every = 5,
+       .quick = true},
+      {.name = "read-direct/32",
+       .kind = work::read,
+       .depth = 32,
+       .part = extent::whole_file,
+       .direct = true,
+       .sample_every = 5,
+       .quick = true},
+      {.name = "read-direct/128",
+       .kind = work::read,
+       .depth = 128,
+       .part = extent::whole_file,
+       .direct = true,
+       .sample_every = 5,
+       .quick = true},
+      {.name = "checksum-direct",
+       .kind = work::read,
+       .depth = 4,
+       .part = extent::whole_file,
+       .direct = true,
+       .checksum = true,
+       .block = large_block,
+       .sample_every = 3,
+       .weight = 5,
+       .quick = true},
+  };
+  return rows;
+}
+
+std::vector<row> select_rows(const std::vector<std::string>& patterns) {
+  if (patterns.empty()) return all_rows();
+  std::vector<bool> used(patterns.size());
+  std::vector<row> chosen;
+  for (const row& candidate : all_rows()) {
+    const auto group = candidate.name.substr(0, candidate.name.find('/'));
+    bool wanted = false;
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      if (patterns[i] != candidate.name && patterns[i] != group) continue;
+      used[i] = true;
+      wanted = true;
+    }
+    if (wanted) chosen.push_back(candidate);
+  }
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    if (used[i]) continue;
+    std::string text = "there is no row named " + patterns[i] + "; the rows are:";
+    for (const row& known : all_rows()) text.append(" ").append(known.name);
+    throw std::invalid_argument(text);
+  }
+  return chosen;
+}
+
+}  // namespace lab

@@ -1,0 +1,42 @@
+// What is measured: one row of the lab is one kind of work under one set of conditions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lab {
+
+enum class work { nop, read, spawn, yield, timer, sleep };
+
+/// Which part of the data file a row reads.
+enum class extent { none, hot_set, whole_file };
+
+struct row {
+  std::string_view name;
+  work kind;
+  unsigned depth;  // operations in flight; tasks of the yield and sleep rows
+  extent part = extent::none;
+  bool direct = false;
+  bool checksum = false;     // read the extent once, in order, and sum every byte
+  std::size_t block = 4096;  // bytes per operation
+  unsigned sample_every =
+      61;  // every how many operations the latency is taken; prime, so that no slot is favoured
+  bool by_cpu_time = false;  // contenders are compared by CPU time, not by rate
+  unsigned weight = 1;       // its part of the time, compared with other rows
+  bool quick = false;        // part of `parkring-lab quick`
+};
+
+inline constexpr std::size_t hot_set_bytes = 4U << 20;
+
+/// All rows, in the order in which they are run: cached ones before direct ones, so that the page
+/// cache is filled once.
+const std::vector<row>& all_rows();
+
+/// The rows named by `patterns`: a full name (`read-cached/32`) or the part before the slash.
+/// No pattern means all. Throws std::invalid_argument, naming the pattern that fits no row.
+std::vector<row> select_rows(const std::vector<std::string>& patterns);
+
+}  // namespace lab
