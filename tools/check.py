@@ -88,7 +88,7 @@ PUBLIC = [
     ("when_all.hpp", "exec"),
     ("detail/file_ref.hpp", "fs"),
     ("detail/rw.hpp", "fs"),
-    ("link.hpp", "fs"),
+    ("link.hpp", "exec"),
     ("fs.hpp", "fs"),
     ("fs/*.hpp", "fs"),
 ]

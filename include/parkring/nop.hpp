@@ -8,6 +8,7 @@ namespace detail {
 
 struct nop_request {
   using value_type = void;
+  record* make(op_waiter& w) noexcept;
   void start(op_waiter& w) noexcept;
   bool ready(op_waiter&) noexcept { return false; }
   std::expected<void, error> value(op_waiter&) const noexcept { return {}; }

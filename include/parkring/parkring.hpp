@@ -19,6 +19,7 @@
 #include <parkring/task_group.hpp>
 #include <parkring/race.hpp>
 #include <parkring/when_all.hpp>
+#include <parkring/link.hpp>
 
 #include <parkring/this_task.hpp>
 #include <parkring/time.hpp>

@@ -138,10 +138,11 @@ std::byte* take_adopted(buffer_block& block) noexcept {
 }
 
 void throw_locked(const buffer_block& block) {
-  std::string who = "another runtime's request";
-  if (block.locker.is_here() && block.holder != nullptr && block.holder->type != nullptr) {
-    const record& r = *block.holder;
-    if (r.type->describe != nullptr) r.type->describe(r, who = "");
+  std::string who = "a request of another runtime";
+  if (block.locker.is_here()) {
+    who = "a request that was made and not awaited yet";
+    if (block.holder != nullptr && block.holder->type->describe != nullptr)
+      block.holder->type->describe(*block.holder, who = "");
   }
   throw parkring::buffer_locked(std::string("the buffer is still being ") +
                       (block.is_written() ? "written" : "read") + " by " + who +

@@ -15,11 +15,13 @@ const record_type nop_type = {
 
 }  // namespace
 
+record* nop_request::make(op_waiter&) noexcept { return exec::this_core().ops.acquire(nop_type); }
+
 void nop_request::start(op_waiter& w) noexcept {
-  auto& core = exec::this_core();
-  record* r = core.ops.acquire(nop_type);
-  if (r == nullptr) return core.ops.starve(w);
-  core.ops.submit(*r, &w);
+  auto& ops = exec::this_core().ops;
+  record* r = ops.acquire(nop_type);
+  if (r == nullptr) return ops.starve(w);
+  ops.submit(*r, &w);
 }
 
 error nop_request::failure(int number) const { return {number, "nop", ""}; }

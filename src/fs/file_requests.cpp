@@ -99,12 +99,17 @@ const record_type size_type = {
 
 bool sync_request::ready(op_waiter& w) noexcept { return refuse_closed(file, w); }
 
+record* sync_request::make(op_waiter&) noexcept {
+  record* r = exec::core_at(file.get()->home_of).ops.acquire(sync_type);
+  if (r != nullptr) r->emplace<sync_payload>(file.share(), data_only);
+  return r;
+}
+
 void sync_request::start(op_waiter& w) noexcept {
-  auto& core = exec::core_at(file.get()->home_of);
-  record* r = core.ops.acquire(sync_type);
-  if (r == nullptr) return core.ops.starve(w);
-  r->emplace<sync_payload>(file.share(), data_only);
-  core.ops.submit(*r, &w);
+  auto& ops = exec::core_at(file.get()->home_of).ops;
+  record* r = make(w);
+  if (r == nullptr) return ops.starve(w);
+  ops.submit(*r, &w);
 }
 
 error sync_request::failure(int number) const {

@@ -22,6 +22,16 @@ constexpr std::size_t longest_transfer = 0x7ffff000;
 // An inline try pays while it saves a turn of the ring; from about here on a batch is cheaper.
 constexpr std::size_t few_operations = 4;
 
+// Registering costs a system call, so only a file that is used again is worth it.
+void register_file(exec::core& core, file_state& f) noexcept {
+  constexpr std::uint8_t uses_before_registering = 4;
+  if (f.registrable && ++f.ring_uses == uses_before_registering) {
+    f.slot = core.service_of<fs::file_table>().add(f.fd.get());
+    if (f.slot < 0) f.registrable = false;
+  }
+  if (f.slot < 0) ++core.counted.unregistered_files;
+}
+
 }  // namespace
 
 // A read or write with the kernel. Everything the kernel may touch is in here or counted by it.
@@ -214,8 +224,17 @@ void rw_awaiter::submit() noexcept {
       return;
     }
   }
-  record* r = core.ops.acquire(read ? rw_record::read_type : rw_record::write_type);
+  record* r = make_record();
   if (r == nullptr) return core.ops.starve(*this);
+  core.ops.submit(*r, this);
+}
+
+record* rw_awaiter::make_record() noexcept {
+  auto& f = state_of(*request_.file.get());
+  auto& core = exec::core_at(f.home_of);
+  const bool read = request_.way == direction::read;
+  record* r = core.ops.acquire(read ? rw_record::read_type : rw_record::write_type);
+  if (r == nullptr) return nullptr;
   auto& p = r->emplace<rw_record>();
   p.file = request_.file.share();
   p.lock = std::move(request_.lock);
@@ -235,16 +254,17 @@ void rw_awaiter::submit() noexcept {
     p.buffer_index = core.buffers.index_of(*block);
   }
   if (p.buffer_index < 0) ++core.counted.unregistered_buffers;
-  if (f.slot < 0) {
-    constexpr std::uint8_t uses_before_registering = 4;
-    if (f.registrable && ++f.ring_uses == uses_before_registering) {
-      f.slot = core.service_of<fs::file_table>().add(f.fd.get());
-      if (f.slot < 0) f.registrable = false;
-    }
-    if (f.slot < 0) ++core.counted.unregistered_files;
-  }
+  if (f.slot < 0) register_file(core, f);
   if (f.stream != nullptr && read) f.stream->reading = true;
-  core.ops.submit(*r, this);
+  return r;
+}
+
+int rw_awaiter::refusal() const noexcept {
+  const auto& f = state_of(*request_.file.get());
+  if (f.closed) return EBADF;
+  if (request_.offset > INT64_MAX) return EINVAL;
+  // Reads of a stream take turns, which a chain cannot.
+  return f.stream != nullptr && request_.way == direction::read ? ESPIPE : 0;
 }
 
 std::expected<std::size_t, error> rw_awaiter::outcome() const {

@@ -130,7 +130,10 @@ void operations::complete(record& r, std::int32_t res, std::uint32_t flags) noex
     w->cqe_flags = flags;
     w->rec = nullptr;
     r.waiter = nullptr;
-    ready_.push_back(*w);
+    if (w->chain == nullptr) [[likely]]
+      ready_.push_back(*w);
+    else if (--w->chain->left == 0)
+      ready_.push_back(*w->chain->whole);
   }
   r.unlink();  // from the cancels, when its wish was not sent yet
   if (r.type->destroy != nullptr) r.type->destroy(r);

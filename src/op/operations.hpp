@@ -47,6 +47,11 @@ class operations final : public detail::operations_base {
     return r;
   }
 
+  /// Whether `n` records can be acquired now.
+  [[nodiscard]] bool can_acquire(std::size_t n) const noexcept {
+    return (starved_.empty() || serving_starved_) && slab_.limit() - slab_.live() >= n;
+  }
+
   /// Gives back a record that was acquired and not submitted; its payload must be gone.
   void release_unused(detail::record& r) noexcept { end(r); }
 

@@ -39,11 +39,18 @@ namespace parkring::detail {
 
 struct record;
 
+/// Requests that are awaited as one: their waiter wakes when the last of them has ended.
+struct chain_join {
+  waiter* whole = nullptr;
+  unsigned left = 0;
+};
+
 /// What a coroutine's frame holds while it waits for one request.
 struct op_waiter : waiter {
   record* rec = nullptr;      // set while a record works for us
   std::int32_t answer = 0;    // the kernel's answer: a count, a descriptor, or -errno
   std::uint32_t cqe_flags = 0;
+  chain_join* chain = nullptr;  // set when it is a part of a chain
   /// Starts the request again, when records were exhausted and one has come back.
   void (*restart)(op_waiter&) noexcept = nullptr;
 

@@ -83,6 +83,10 @@ class rw_awaiter : public op_waiter {
   [[nodiscard]] bool try_now() noexcept;
   /// Suspends: makes ready what is done, submits what is not.
   void start(std::coroutine_handle<> h);
+  /// Why the request cannot be a part of a chain, as an errno, or 0.
+  [[nodiscard]] int refusal() const noexcept;
+  /// Builds the record, which takes over the lock and an owned object; null when there is none.
+  [[nodiscard]] record* make_record() noexcept;
   /// Lets a record keep the object at `owned`, which then must not be touched until the result is
   /// there; `returned` tells whether it came back.
   void give_ownership(const owner_type& type, void* owned) noexcept {

@@ -16,7 +16,8 @@ namespace parkring::detail {
 
 /// A request described by `Request`, which has
 ///   using value_type;
-///   void start(op_waiter&) noexcept      submits; called again after starvation
+///   record* make(op_waiter&) noexcept    builds the record; null: answered at once, or no record
+///   void start(op_waiter&) noexcept      makes and submits; called again after starvation
 ///   bool ready(op_waiter&) noexcept      answers at once, if it can
 ///   std::expected<value_type, error> value(op_waiter&)   from an answer >= 0
 ///   error failure(int number) const
@@ -66,6 +67,11 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
       if (this->answer < 0) return std::unexpected(request_.failure(-this->answer));
       return request_.value(*this);
     }
+
+    // As a part of a chain; see link.hpp.
+    op_waiter& chain_waiter() noexcept { return *this; }
+    int chain_refusal() noexcept { return request_.ready(*this) ? -this->answer : 0; }
+    record* chain_record() noexcept { return request_.make(*this); }
 
    private:
     Request request_;

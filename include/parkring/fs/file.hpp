@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ struct sync_request {
   using value_type = void;
   file_ref file;
   bool data_only;
+  record* make(op_waiter& w) noexcept;
   void start(op_waiter& w) noexcept;
   bool ready(op_waiter& w) noexcept;
   std::expected<void, error> value(op_waiter&) const noexcept { return {}; }
@@ -206,10 +208,12 @@ class file {
   }
 
   template <class Span>
-    requires(!owns_memory<std::remove_cvref_t<Span>> || std::is_lvalue_reference_v<Span>)
+    requires std::ranges::contiguous_range<Span> &&
+             (!owns_memory<std::remove_cvref_t<Span>> || std::is_lvalue_reference_v<Span>)
   void read_at(Span&&, std::uint64_t) = delete;
   template <class Span>
-    requires(!owns_memory<std::remove_cvref_t<Span>> || std::is_lvalue_reference_v<Span>)
+    requires std::ranges::contiguous_range<Span> &&
+             (!owns_memory<std::remove_cvref_t<Span>> || std::is_lvalue_reference_v<Span>)
   void write_at(Span&&, std::uint64_t) = delete;
 
   /// Reads until all of `into` is filled.

@@ -60,6 +60,15 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
       return way_.finish(*n, !finished());
     }
 
+    // As a part of a chain; see link.hpp.
+    detail::op_waiter& chain_waiter() noexcept { return *this; }
+    int chain_refusal() noexcept { return refusal(); }
+    detail::record* chain_record() {
+      way_.before_ring(request());
+      if constexpr (Way::travels) give_ownership(Way::owner(), way_.object());
+      return make_record();
+    }
+
    private:
     Way way_;
   };
