@@ -4,7 +4,8 @@
   layers      #include lines follow LAYERS; <coroutine> and kernel headers stay where they belong
   headers     each public header compiles alone, and twice
   size        no file over 600 lines; those over 400 are named
-  docs        a public function that is awaited documents its five sections
+  docs        a public function that is awaited documents its five sections, or says which sibling
+              in its header does: "As above", "As `name`"
   words       no markers of unfinished work
 
 Tests (*_test.cpp, tests/) may include anything: nothing depends on them.
@@ -40,6 +41,8 @@ LAYERS = {
     "proc": {"base", "buf", "exec", "op"},
 }
 
+PROBE = "docs/decisions/0021-parkring-probe-sees-private-headers.md"
+
 # Edges beside the table: (including file or layer, included file or layer) -> decision record.
 # Files are written from the root: "src/exec/driver.cpp", "include/parkring/buffer.hpp".
 ACCEPTED = {
@@ -49,6 +52,10 @@ ACCEPTED = {
     ("exec", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("fs", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("exec", "buf"): "docs/decisions/0014-exec-owns-the-buffer-pool.md",
+    ("tools/parkring-probe.cpp", "src/kernel/abi.hpp"): PROBE,
+    ("tools/parkring-probe.cpp", "src/kernel/kernel.hpp"): PROBE,
+    ("tools/parkring-probe.cpp", "src/ring/capabilities.hpp"): PROBE,
+    ("tools/parkring-probe.cpp", "src/ring/setup_error.hpp"): PROBE,
 }
 
 # Public header, below include/parkring -> layer. The first pattern that matches counts.
@@ -108,6 +115,10 @@ CODE = {".cpp", ".hpp", ".h", ".py"}
 SKIPPED = {".git", "build", "__pycache__", ".cache"}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+def missing_sections(doc):
+    return [s for s in SECTIONS if not re.search(rf"\b{s}\b", doc)]
 
 
 class Repository:
@@ -238,16 +249,24 @@ class Repository:
     def check_documentation(self, path):
         found = declarations.public_declarations(self.read(path))
         documented = {(d.scope, d.name) for d in found if d.doc}
+        told = {d.name for d in found if not missing_sections(d.doc)}
+        told_above = {}  # scope -> whether its last block has the sections, or refers to some
         for item in found:
             awaited = item.is_awaitable_function()
             if awaited and not item.doc and (item.scope, item.name) not in documented:
                 self.problem(path, item.line, f"{item.name}() is awaited and has no /// block with "
                                               + " · ".join(SECTIONS))
-            elif item.doc and (awaited or "Completes when" in item.doc):
-                missing = [s for s in SECTIONS if not re.search(rf"\b{s}\b", item.doc)]
-                if missing:
-                    self.problem(path, item.line,
-                                 f"the /// block of {item.name} lacks: {' · '.join(missing)}")
+            if not item.doc:
+                continue
+            missing = missing_sections(item.doc)
+            sibling = declarations.sibling_of(item.doc)
+            if sibling in told or (sibling == "" and told_above.get(item.scope)):
+                missing = []
+            told_above[item.scope] = not missing
+            if missing and (awaited or "Completes when" in item.doc):
+                reason = "" if sibling is None else "; what it refers to has no such sections here"
+                self.problem(path, item.line, f"the /// block of {item.name} lacks: "
+                                              f"{' · '.join(missing)}{reason}")
 
     # --- Headers alone ----------------------------------------------------------------------------
     def header_problem(self, compiler, name):

@@ -53,6 +53,13 @@ def doc_blocks(text):
     return blocks
 
 
+def sibling_of(doc):
+    """The declaration a block refers to for its sections: a name from "As `name`", "" from
+    "As above", None when it refers to none."""
+    match = re.search(r"\bAs (?:(above)\b|`(\w+))", doc)
+    return None if match is None else match[2] or ""
+
+
 def without_angles(text):
     """The text without template argument lists: `task<int> f` becomes `task f`."""
     previous = None

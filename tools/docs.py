@@ -9,6 +9,10 @@ A code block that quotes an example stands below a marker with the example's pat
     ```
 
 `// test-args:` lines, which are for the test run, are not quoted. --fix renews every quote.
+
+A block that quotes only some consecutive lines of a file, an example or a test, stands below
+
+    <!-- excerpt: tests/guide/guide_test.cpp -->
 """
 
 import argparse
@@ -16,10 +20,13 @@ import os
 import pathlib
 import re
 import sys
+import textwrap
 
 SKIPPED = {".git", "build", "__pycache__", ".cache"}
 QUOTE = re.compile(r"(?P<marker>^<!-- example: *(?P<path>\S+) *-->[ \t]*\n)"
                    r"(?P<block>\n*```[^\n]*\n(?P<text>.*?)^```[ \t]*$)?", re.MULTILINE | re.DOTALL)
+EXCERPT = re.compile(r"^<!-- excerpt: *(?P<path>\S+) *-->[ \t]*\n\n*```[^\n]*\n(?P<text>.*?)^```[ \t]*$",
+                     re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 CODE_SPAN = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\[[^\]\[]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
@@ -56,6 +63,24 @@ def check_quotes(root, path, text, problems):
         return f"{match['marker']}```cpp\n{wanted}```{end}"
 
     return QUOTE.sub(renewed, text)
+
+
+def has_lines(text, wanted):
+    """Whether the lines of `wanted` stand together in `text`, however deep they are indented."""
+    lines, excerpt = text.splitlines(), textwrap.dedent(wanted).splitlines()
+    count = len(excerpt)
+    return any(textwrap.dedent("\n".join(lines[i:i + count])).splitlines() == excerpt
+               for i in range(len(lines) - count + 1))
+
+
+def check_excerpts(root, path, text, problems):
+    for match in EXCERPT.finditer(text):
+        place = f"{path.relative_to(root)}:{line_of(text, match.start())}"
+        source = root / match["path"]
+        if not source.is_file():
+            problems.append(f"{place}: {match['path']} is not there")
+        elif not has_lines(source.read_text(encoding="utf-8"), match["text"]):
+            problems.append(f"{place}: {match['path']} has no such lines")
 
 
 def anchor(heading):
@@ -105,6 +130,7 @@ def check(root, fix=False):
             text, quotes = renewed, []
             check_quotes(root, path, text, quotes)
         problems += quotes
+        check_excerpts(root, path, text, problems)
         check_links(root, path, text, problems)
     return problems, looked_at, changed
 

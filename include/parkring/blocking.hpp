@@ -78,6 +78,9 @@ class [[nodiscard("co_await it")]] blocking_operation {
 /// at once. *Drop*: at once; `fn` is not run if it had not begun, else it runs to its end and its
 /// result is destroyed on the runtime's thread, or on the pool's if the runtime is gone.
 /// *Errors*: what `fn` throws; `std::system_error` when no thread can be started.
+///
+/// GCC 12 destroys a lambda twice that is written inside the awaiting expression and captures by
+/// value what has a destructor: name it first, `auto fn = [p] {...}; co_await blocking(fn);`.
 template <std::invocable Fn>
 [[nodiscard("co_await it")]] auto blocking(Fn fn) {
   return detail::blocking_operation<Fn>(std::move(fn));

@@ -116,8 +116,9 @@ class buffer {
     bool await_ready() const noexcept { return block_ == nullptr || !block_->is_locked(); }
     void await_suspend(std::coroutine_handle<> h) {
       frame = h.address();
-      task = detail::running_core().current;
-      detail::wait_for_return(*block_, *this);
+      auto& core = detail::running_core();
+      task = core.current;
+      detail::wait_for_return(*block_, core.home_of, *this);
     }
     void await_resume() const noexcept {}
 

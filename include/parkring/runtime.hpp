@@ -20,6 +20,7 @@ namespace parkring {
 
 namespace exec {
 class core;
+struct runtime_access;
 }
 
 /// How a runtime is made. All sizes are upper limits, none is a promise of speed.
@@ -151,6 +152,9 @@ class runtime {
   [[nodiscard]] std::string_view kernel() const noexcept;
 
  private:
+  friend struct exec::runtime_access;
+  explicit runtime(std::unique_ptr<exec::core> core);
+
   // Frees the root task of a `run`, also when the run ends by an exception.
   struct root_guard {
     detail::task_cell& cell;

@@ -60,20 +60,7 @@ struct root_coroutine<T>::promise_type : root_return<T> {
     static_assert(alignof(task_cell_of<T>) <= alignof(std::max_align_t),
                   "results of tasks with extended alignment are not supported; box the value");
     void* block = allocate_frame(cell_space + size);
-    auto* c = ::new (block) task_cell_of<T>();
-    c->block_size = cell_space + size;
-    c->end_result = [](task_cell& base) noexcept {
-      std::destroy_at(static_cast<task_cell_of<T>*>(&base));
-    };
-    c->error_of = [](task_cell& base) noexcept -> std::exception_ptr {
-      auto& result = static_cast<task_cell_of<T>&>(base).result;
-      try {
-        if (result.failed()) result.take();
-      } catch (...) {
-        return std::current_exception();
-      }
-      return nullptr;
-    };
+    ::new (block) task_cell_of<T>(cell_space + size);
     return static_cast<std::byte*>(block) + cell_space;
   }
   static void operator delete(void* frame, std::size_t) noexcept { release(*cell_of(frame)); }

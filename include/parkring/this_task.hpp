@@ -12,6 +12,7 @@ class yield_awaiter : waiter {
  public:
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> h) noexcept { running_core().make_ready(*this, h); }
+  [[nodiscard]] bool await_done() const noexcept { return !linked(); }
   void await_resume() const noexcept {}
 };
 

@@ -1,9 +1,11 @@
 // Waiting for time to pass.
 #pragma once
 
+#include <bit>
 #include <chrono>
 #include <coroutine>
 #include <cstdint>
+#include <type_traits>
 
 #include <parkring/detail/core.hpp>
 #include <parkring/detail/timer.hpp>
@@ -19,14 +21,40 @@ using steady_time = std::chrono::steady_clock::time_point;
   return ns < 0 ? 0 : static_cast<std::uint64_t>(ns);
 }
 
-/// Now plus `d`, as far as the clock goes: "for ever" must not wrap around into the past.
+/// A duration in whole nanoseconds, rounded up; what is not positive is 0, what is too long "for ever".
 template <class Rep, class Period>
-[[nodiscard]] steady_time after(std::chrono::duration<Rep, Period> d) noexcept {
-  const auto now = std::chrono::steady_clock::now();
-  if (d <= d.zero()) return now;
-  using seconds = std::chrono::duration<long double>;
-  if (seconds(d) >= seconds(steady_time::max() - now)) return steady_time::max();
-  return now + std::chrono::ceil<steady_time::duration>(d);
+[[nodiscard]] constexpr std::uint64_t ns_of(std::chrono::duration<Rep, Period> d) noexcept {
+  if (!(d > d.zero())) return 0;
+  constexpr std::uint64_t for_ever = INT64_MAX;
+  if constexpr (std::is_integral_v<Rep> && Period::num % (Period::den) == 0) {
+    constexpr auto each = static_cast<std::uint64_t>(Period::num / Period::den) * 1'000'000'000u;
+    return static_cast<std::uint64_t>(d.count()) > for_ever / each
+               ? for_ever
+               : static_cast<std::uint64_t>(d.count()) * each;
+  } else if constexpr (std::is_integral_v<Rep> && Period::num == 1 &&
+                       1'000'000'000 % Period::den == 0) {
+    constexpr auto each = static_cast<std::uint64_t>(1'000'000'000 / Period::den);
+    return static_cast<std::uint64_t>(d.count()) > for_ever / each
+               ? for_ever
+               : static_cast<std::uint64_t>(d.count()) * each;
+  } else {
+    using exact = std::chrono::duration<long double, std::nano>;
+    const long double ns = std::chrono::duration_cast<exact>(d).count();
+    if (ns >= static_cast<long double>(for_ever)) return for_ever;
+    const auto whole = static_cast<std::uint64_t>(ns);
+    return static_cast<long double>(whole) < ns ? whole + 1 : whole;
+  }
+}
+
+/// The deadline of a wait of `wait_ns` from now, rounded up so that waits of similar length share a
+/// wake: by at most a sixteenth of it and half a millisecond. A wake of the thread costs more than
+/// everything else about a timer.
+[[nodiscard]] inline std::uint64_t shared_deadline(std::uint64_t wait_ns) noexcept {
+  constexpr std::uint64_t most = std::uint64_t{1} << 19;
+  const std::uint64_t deadline = to_ns(std::chrono::steady_clock::now()) + wait_ns;
+  const std::uint64_t slack = wait_ns / 16 < most ? wait_ns / 16 : most;
+  const std::uint64_t granule = std::bit_floor(slack | 1);
+  return (deadline + granule - 1) & ~(granule - 1);
 }
 
 class sleep_awaiter {
@@ -68,11 +96,12 @@ class [[nodiscard("co_await it")]] sleep_operation {
 
 /// Waits for a time from now; what is not positive only gives the other tasks their turn.
 ///
-/// *Completes when* the time has passed, as `sleep_until`. *Owns* a timer. *Thread*: inside a task.
-/// *Drop*: the timer is gone at once. *Errors*: none.
+/// *Completes when* the time has passed, never before; later by up to a sixteenth of it, at most half
+/// a millisecond, so that sleepers share their wakes (use `sleep_until` to be woken more exactly).
+/// *Owns* a timer. *Thread*: inside a task. *Drop*: the timer is gone at once. *Errors*: none.
 template <class Rep, class Period>
 [[nodiscard("co_await it")]] auto sleep_for(std::chrono::duration<Rep, Period> d) {
-  return detail::sleep_operation(detail::to_ns(detail::after(d)));
+  return detail::sleep_operation(detail::shared_deadline(detail::ns_of(d)));
 }
 
 /// Ticks at a fixed period, counted from its making, so that the work between ticks does not shift

@@ -59,13 +59,70 @@ class timeout_awaiter : branch_parent {
   std::uint64_t deadline_ns_;
 };
 
+template <class T>
+using timeout_result = std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
+
+// The short way, for awaiters that tell whether they are done: no coroutine in between. The inner
+// awaiter and the timer both wake the awaiting coroutine; the first to do so resumes it, and
+// `await_resume` takes the other off its list before anything else can run.
+template <class Awaiter, class T>
+class direct_timeout_awaiter {
+ public:
+  template <class A>
+  direct_timeout_awaiter(A&& a, std::uint64_t deadline_ns)
+      : deadline_ns_(deadline_ns), alive_(true) {
+    ::new (static_cast<void*>(&inner_)) Awaiter(awaiter_of(std::forward<A>(a)));
+  }
+  direct_timeout_awaiter(const direct_timeout_awaiter&) = delete;
+  direct_timeout_awaiter& operator=(const direct_timeout_awaiter&) = delete;
+  ~direct_timeout_awaiter() { drop(); }
+
+  bool await_ready() { return inner_.await_ready(); }
+  void await_suspend(std::coroutine_handle<> h) {
+    auto& core = running_core();
+    timer_.wait.frame = h.address();
+    timer_.wait.task = core.current;
+    arm_timer(core, timer_, deadline_ns_);
+    inner_.await_suspend(h);
+  }
+  timeout_result<T> await_resume() {
+    timer_.disarm();
+    timer_.wait.unlink();
+    if (!inner_.await_done()) {
+      drop();  // here, not later, so that what follows can rely on it
+      return {};
+    }
+    if constexpr (std::is_void_v<T>) {
+      inner_.await_resume();
+      return true;
+    } else {
+      return inner_.await_resume();
+    }
+  }
+
+ private:
+  void drop() noexcept {
+    if (std::exchange(alive_, false)) inner_.~Awaiter();
+  }
+  union {
+    Awaiter inner_;
+  };
+  timed_waiter timer_;
+  std::uint64_t deadline_ns_;
+  bool alive_;
+};
+
 template <class A>
 class [[nodiscard("co_await it")]] timeout_operation {
  public:
   timeout_operation(std::uint64_t deadline_ns, A&& a) : deadline_ns_(deadline_ns), inner_(std::move(a)) {}
   auto operator co_await() && {
     using T = await_result_t<A>;
-    return timeout_awaiter<T>(make_branch<T, A>(std::move(inner_)), deadline_ns_);
+    using awaiter = std::remove_cvref_t<decltype(awaiter_of(std::declval<A>()))>;
+    if constexpr (tells_done<awaiter>)
+      return direct_timeout_awaiter<awaiter, T>(std::move(inner_), deadline_ns_);
+    else
+      return timeout_awaiter<T>(make_branch<T, A>(std::move(inner_)), deadline_ns_);
   }
 
  private:
@@ -93,7 +150,7 @@ template <detail::awaitable A>
 template <class Rep, class Period, detail::awaitable A>
   requires(!std::is_lvalue_reference_v<A>)
 [[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d, A&& a) {
-  return detail::timeout_operation<A>(detail::to_ns(detail::after(d)), std::move(a));
+  return detail::timeout_operation<A>(detail::shared_deadline(detail::ns_of(d)), std::move(a));
 }
 
 }  // namespace parkring

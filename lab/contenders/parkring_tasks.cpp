@@ -57,7 +57,17 @@ pr::task<void> add_one(std::uint64_t& sum) {
   co_return;
 }
 
-pr::task<void> drive_spawns(load& stream, unsigned batch, handles& tasks) {
+// Tasks that nobody joins: spawned in batches, and all run before the next batch.
+pr::task<void> drive_spawns(load& stream, unsigned batch, handles&) {
+  std::uint64_t sum = 0;
+  while (stream.batch(batch)) {
+    for (unsigned i = 0; i < batch; ++i) pr::spawn(add_one, std::ref(sum)).detach();
+    co_await pr::yield();
+  }
+  if (sum != stream.operations()) fail("not every task ran");
+}
+
+pr::task<void> drive_joins(load& stream, unsigned batch, handles& tasks) {
   std::uint64_t sum = 0;
   while (stream.batch(batch)) {
     for (unsigned i = 0; i < batch; ++i) tasks.push_back(pr::spawn(add_one, std::ref(sum)));
@@ -139,6 +149,7 @@ void add_parkring_tasks(roster& to) {
   };
   add("parkring", work::nop, [](session& run) { run_tasks(run, drive_nops); });
   add("parkring", work::spawn, [](session& run) { run_tasks(run, drive_spawns); });
+  add("parkring/join", work::spawn, [](session& run) { run_tasks(run, drive_joins); });
   add("parkring/child", work::spawn, [](session& run) { run_tasks(run, drive_children); });
   add("parkring", work::yield, [](session& run) { run_tasks(run, drive_yields); });
   add("parkring", work::timer, [](session& run) { run_tasks(run, drive_timers); });

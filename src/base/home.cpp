@@ -56,11 +56,6 @@ void fork_access::in_child() {
   if (on_fork_in_child != nullptr) on_fork_in_child();
 }
 
-const void* thread_token() noexcept {
-  static constinit thread_local char token = 0;
-  return &token;
-}
-
 home& home::open(core_base& core, waiter_list& ready, wake_function wake, void* wake_context) {
   home* h = nullptr;
   {

@@ -149,8 +149,8 @@ void throw_locked(const buffer_block& block) {
                       "; await the request, or co_await buffer.returned(), first");
 }
 
-void wait_for_return(buffer_block& block, waiter& w) {
-  if (!block.locker.is_here())
+void wait_for_return(buffer_block& block, const home_ref& by, waiter& w) {
+  if (!(block.locker == by))
     throw std::logic_error(
         "co_await buffer.returned() on the runtime whose request has the buffer, or move the "
         "buffer back to it first");

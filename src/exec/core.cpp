@@ -36,9 +36,9 @@ void timer_fired(void* context, detail::timer_node& node) noexcept {
 
 }  // namespace
 
-core::core(const runtime_options& o)
+core::core(const runtime_options& o, kernel::kernel& kernel)
     : options(o),
-      driver(kernel::linux_kernel(), {.entries = o.entries, .cq_entries = o.completion_entries},
+      driver(kernel, {.entries = o.entries, .cq_entries = o.completion_entries},
              o.max_operations, ready, &timer_fired, this),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
@@ -58,6 +58,18 @@ core::core(const runtime_options& o)
 
 core::~core() { shut_down(); }
 
+[[gnu::always_inline]] inline void core::run_batch() noexcept {
+  for (unsigned i = 0; i < batch; ++i) {
+    detail::waiter* w = ready.pop_front();
+    if (w == nullptr) break;
+    current = w->task;
+    budget = full_budget;
+    std::coroutine_handle<>::from_address(w->frame).resume();
+    if (attention) [[unlikely]] attend();
+  }
+  current = nullptr;
+}
+
 void core::run_until_ended(const detail::task_cell& target) {
   PARKRING_CHECK(home_of.is_here(), "run a runtime on the thread that made it");
   PARKRING_CHECK(!running_, "this runtime is running already: inside its tasks, co_await instead");
@@ -73,18 +85,12 @@ void core::run_until_ended(const detail::task_cell& target) {
   running_ = false;
 }
 
-void core::run_batch() noexcept {
-  for (unsigned i = 0; i < batch; ++i) {
-    detail::waiter* w = ready.pop_front();
-    if (w == nullptr) break;
-    current = w->task;
-    budget = full_budget;
-    std::coroutine_handle<>::from_address(w->frame).resume();
-    while (next_frame != nullptr) [[unlikely]]  // builds without tail calls transfer this way
-      std::coroutine_handle<>::from_address(std::exchange(next_frame, nullptr)).resume();
-    current = nullptr;
-    if (doomed != nullptr) [[unlikely]] destroy_doomed();
-  }
+void core::attend() noexcept {
+  while (next_frame != nullptr)  // builds without tail calls transfer this way
+    std::coroutine_handle<>::from_address(std::exchange(next_frame, nullptr)).resume();
+  attention = false;
+  current = nullptr;
+  if (doomed != nullptr) destroy_doomed();
 }
 
 void core::run_messages() noexcept {
@@ -104,7 +110,7 @@ void core::shut_down() noexcept {
   blocking.stop(options.shutdown_patience);
   run_messages();
   drain();
-  services_.clear();
+  if (ops.live() == 0) services_.clear();  // else what is left still names them
   drain();
   for (detail::message* m = home_->close(); m != nullptr;) {
     detail::message* following = m->next_message;
@@ -118,18 +124,21 @@ void core::drain() noexcept {
   driver.wake.stop();
   const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
   const std::uint64_t give_up = park::now_ns() + patience;
-  for (;;) {
+  for (bool idle = false;;) {
     ops.orphan_all();
     ops.fill_queue();
     if (ops.live() == 0) return;
+    // Even without patience the kernel is asked, again as long as it gives something back.
     const std::uint64_t now = park::now_ns();
-    if (now >= give_up) return;
-    const std::uint64_t left = give_up - now;
+    if (now >= give_up && idle) return;
+    const std::uint64_t left = give_up > now ? give_up - now : 0;
     const kernel::abi::timespec64 timeout{static_cast<std::int64_t>(left / 1'000'000'000u),
                                           static_cast<std::int64_t>(left % 1'000'000'000u)};
-    driver.ring.enter(driver.ring.completions_waiting() ? 0 : 1, &timeout,
+    // A cancel that found the queue full must go before there is anything to wait for.
+    const bool go_on = driver.ring.completions_waiting() || ops.backlog();
+    driver.ring.enter(go_on ? 0 : 1, &timeout,
                       kernel::abi::enter_getevents);
-    ops.reap();
+    idle = ops.reap() == 0;
     run_messages();
   }
 }
@@ -160,7 +169,7 @@ runtime_counters core::counters() noexcept {
   c.refused_enters = driver.refusals;
   c.wakes = driver.wake.wakes.load(std::memory_order_relaxed);
   tasks.for_each([&](detail::task_cell&) { ++c.tasks; });
-  const std::size_t own = driver.wake.armed() ? 1 : 0;  // the waker's watch is not the user's
+  const std::size_t own = driver.wake.holds_record() ? 1 : 0;  // the waker's watch is not the user's
   c.operations = ops.live() - own;
   c.orphans = ops.orphans() - own;
   c.buffers = buffers.pool().in_use();

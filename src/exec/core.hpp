@@ -31,7 +31,7 @@ namespace parkring::exec {
 
 class core final : public detail::core_base {
  public:
-  explicit core(const runtime_options& options);
+  core(const runtime_options& options, kernel::kernel& kernel);
   core(const core&) = delete;
   core& operator=(const core&) = delete;
   ~core();
@@ -67,6 +67,7 @@ class core final : public detail::core_base {
 
  private:
   void run_batch() noexcept;
+  void attend() noexcept;
   void run_messages() noexcept;
   void destroy_doomed() noexcept;
   void shut_down() noexcept;
@@ -87,6 +88,13 @@ class core final : public detail::core_base {
 [[nodiscard]] inline core& core_at(const detail::home_ref& home) noexcept {
   return static_cast<core&>(*home.core());
 }
+
+/// The way for tests to a runtime on a kernel of their choice.
+struct runtime_access {
+  static runtime make(kernel::kernel& kernel, const runtime_options& options = {}) {
+    return runtime(std::make_unique<core>(options, kernel));
+  }
+};
 
 /// Makes `c` the runtime of this thread for a scope.
 class core_scope {

@@ -16,7 +16,8 @@ void starve_chain(core_base& core, op_waiter& w) noexcept {
 
 bool chain_fits(core_base& base, std::size_t n) noexcept {
   auto& core = static_cast<exec::core&>(base);
-  return n <= core.driver.ring.capacity() && n <= core.ops.slab().limit();
+  // One record may be the waker's for good.
+  return n <= core.driver.ring.capacity() && n < core.ops.slab().limit();
 }
 
 void submit_chain(core_base& core, record* const* records, std::size_t n) noexcept {

@@ -5,9 +5,13 @@
 namespace parkring::detail {
 namespace {
 
+constexpr auto prepare_nop = [](record&, kernel::abi::sqe& e) noexcept {
+  e.opcode = kernel::abi::op_nop;
+};
+
 const record_type nop_type = {
     .name = "nop",
-    .prepare = [](record&, kernel::abi::sqe& e) noexcept { e.opcode = kernel::abi::op_nop; },
+    .prepare = prepare_nop,
     .complete = nullptr,
     .destroy = nullptr,
     .cancel_when_dropped = [](const record&) noexcept { return false; },
@@ -21,7 +25,7 @@ void nop_request::start(op_waiter& w) noexcept {
   auto& ops = exec::this_core().ops;
   record* r = ops.acquire(nop_type);
   if (r == nullptr) return ops.starve(w);
-  ops.submit(*r, &w);
+  ops.submit_by(*r, &w, prepare_nop);
 }
 
 error nop_request::failure(int number) const { return {number, "nop", ""}; }

@@ -25,7 +25,10 @@ bool remote::post(std::move_only_function<void()> fn) const {
 }
 
 runtime::runtime(const runtime_options& options)
-    : core_(std::make_unique<exec::core>(options)), home_(core_->home_of) {}
+    : runtime(std::make_unique<exec::core>(options, kernel::linux_kernel())) {}
+
+runtime::runtime(std::unique_ptr<exec::core> core)
+    : core_(std::move(core)), home_(core_->home_of) {}
 
 runtime::~runtime() {
   if (core_->owns_ring()) return;

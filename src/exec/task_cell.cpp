@@ -24,13 +24,17 @@ void forget_ended_ancestors(task_cell& cell) noexcept {
   }
 }
 
-void wake_joiner(task_cell& cell, exec::core& core) noexcept {
-  if (waiter* j = std::exchange(cell.joiner, nullptr)) core.ready.push_back(*j);
+// The joiner may belong to another runtime of this thread, one within the other: it is resumed by
+// its own.
+void wake_on_its_runtime(waiter& w) noexcept { w.task->home_of.ready().push_back(w); }
+
+void wake_joiner(task_cell& cell) noexcept {
+  if (waiter* j = std::exchange(cell.joiner, nullptr)) wake_on_its_runtime(*j);
 }
 
-void wake_group_joiner(cell_group& group, exec::core& core) noexcept {
+void wake_group_joiner(cell_group& group) noexcept {
   if (group.joiner == nullptr || (group.live != 0 && group.error == nullptr)) return;
-  core.ready.push_back(*std::exchange(group.joiner, nullptr));
+  wake_on_its_runtime(*std::exchange(group.joiner, nullptr));
 }
 
 void leave_group(task_cell& cell) noexcept {
@@ -40,19 +44,19 @@ void leave_group(task_cell& cell) noexcept {
 }
 
 // The task has ended: its group lets go of it.
-void end_membership(task_cell& cell, exec::core& core) noexcept {
+void end_membership(task_cell& cell) noexcept {
   cell_group* group = cell.group;
   if (group == nullptr) return;
   leave_group(cell);
-  if (cell.state == task_state::done && group->error == nullptr) group->error = cell.error_of(cell);
-  wake_group_joiner(*group, core);
+  if (cell.state == task_state::done && group->error == nullptr) group->error = cell.type->error_of(cell);
+  wake_group_joiner(*group);
   release(cell);  // the handle's reference
 }
 
 void report_failure(task_cell& cell, exec::core& core) noexcept {
   ++core.counted.tasks_failed;
   const char* what = "an exception that is not a std::exception";
-  const std::exception_ptr error = cell.error_of(cell);
+  const std::exception_ptr error = cell.type->error_of(cell);
   try {
     std::rethrow_exception(error);
   } catch (const std::exception& e) {
@@ -63,15 +67,15 @@ void report_failure(task_cell& cell, exec::core& core) noexcept {
   std::fprintf(stderr, "parkring: a detached task failed: %s\n", what);
 }
 
-void destroy_now(task_cell& cell, exec::core& core) noexcept {
+void destroy_now(task_cell& cell) noexcept {
   cell.state = task_state::aborted;
   cell.unlink();
   cell.start.unlink();
   ++cell.references;  // the frame's end must not take the cell with it
   cell.frame.destroy();
   forget_ended_ancestors(cell);
-  wake_joiner(cell, core);
-  end_membership(cell, core);
+  wake_joiner(cell);
+  end_membership(cell);
   release(cell);
 }
 
@@ -119,12 +123,11 @@ void finish(task_cell& cell) noexcept {
   cell.state = task_state::done;
   cell.unlink();
   if (cell.parent != nullptr) forget_ended_ancestors(cell);
-  wake_joiner(cell, core);
-  ++cell.references;  // until the frame is gone
-  end_membership(cell, core);
-  if (cell.detached && cell.error_of(cell) != nullptr) [[unlikely]] report_failure(cell, core);
-  cell.frame.destroy();
-  release(cell);
+  wake_joiner(cell);
+  if (cell.group != nullptr) end_membership(cell);
+  if (cell.detached && cell.type->error_of(cell) != nullptr) [[unlikely]]
+    report_failure(cell, core);
+  cell.frame.destroy();  // and with it the frame's reference
 }
 
 void cell_group::add(task_cell& cell) noexcept {
@@ -144,7 +147,7 @@ void cell_group::abort_all() noexcept {
   }
   if (joiner != nullptr) {
     waiter& w = *std::exchange(joiner, nullptr);
-    if (!w.linked()) w.task->home_of.ready().push_back(w);
+    if (!w.linked()) wake_on_its_runtime(w);
   }
 }
 
@@ -155,16 +158,17 @@ void abort(task_cell& cell) noexcept {
     cell.doomed = true;
     ++cell.references;
     cell.next_doomed = std::exchange(core.doomed, &cell);
+    core.attention = true;
     return;
   }
-  destroy_now(cell, core);
+  destroy_now(cell);
 }
 
 void release(task_cell& cell) noexcept {
   if (--cell.references != 0) return;
   task_cell* parent = cell.parent;
   const std::size_t size = cell.block_size;
-  cell.end_result(cell);
+  cell.type->end(cell);
   deallocate_frame(&cell, size);
   if (parent != nullptr) release(*parent);
 }

@@ -72,26 +72,28 @@ task<> transfer_all(detail::file_ref file, [[maybe_unused]] detail::block_lock u
 
 }  // namespace
 
-task<> file::read_exactly_at(buffer& into, std::uint64_t offset) {
-  detail::rw_request q =
-      with_lock(direction::read, buffer_access::block(into), offset, into.size()).take_request();
-  detail::buffer_block* whole = q.lock.get();
+namespace {
+
+task<> whole_transfer(detail::rw_request q) {
+  detail::buffer_block* block = q.lock.get();
   buffer part;
-  if (whole != nullptr)
-    part = buffer_access::make(detail::make_part(*whole, whole->data, whole->size));
-  return transfer_all(std::move(q.file), std::move(q.lock), std::move(part), direction::read,
-                      offset);
+  if (block != nullptr) part = buffer_access::make(detail::make_part(*block, q.data, q.size));
+  return transfer_all(std::move(q.file), std::move(q.lock), std::move(part), q.way, q.offset);
 }
 
+}  // namespace
+
+task<> file::read_exactly_at(buffer& into, std::uint64_t offset) {
+  return read_exactly_at(into, offset, into.size());
+}
+task<> file::read_exactly_at(buffer& into, std::uint64_t offset, std::size_t count) {
+  return whole_transfer(read_at(into, offset, count).take_request());
+}
 task<> file::write_all_at(const buffer& from, std::uint64_t offset) {
-  detail::rw_request q =
-      with_lock(direction::write, buffer_access::block(from), offset, from.size()).take_request();
-  detail::buffer_block* whole = q.lock.get();
-  buffer part;
-  if (whole != nullptr)
-    part = buffer_access::make(detail::make_part(*whole, whole->data, whole->size));
-  return transfer_all(std::move(q.file), std::move(q.lock), std::move(part), direction::write,
-                      offset);
+  return write_all_at(from, offset, from.size());
+}
+task<> file::write_all_at(const buffer& from, std::uint64_t offset, std::size_t count) {
+  return whole_transfer(write_at(from, offset, count).take_request());
 }
 
 namespace {
@@ -104,12 +106,14 @@ task<> truncate_to(detail::file_ref file, std::uint64_t size) {
   // meanwhile if the task is dropped.
   base::owned_fd fd(::dup(f.fd.get()));
   if (!fd) throw io_error(file_error(errno, "truncate", f));
-  const int answer = co_await blocking([fd = std::move(fd), size] {
+  // A name of its own: GCC 12 copies a closure bytewise when it is made inside the await.
+  auto cut = [fd = std::move(fd), size] {
     int r;
     do r = ::ftruncate(fd.get(), static_cast<off_t>(size));
     while (r != 0 && errno == EINTR);
     return r == 0 ? 0 : errno;
-  });
+  };
+  const int answer = co_await blocking(std::move(cut));
   if (answer != 0) throw io_error(file_error(answer, "truncate", f));
 }
 

@@ -22,6 +22,8 @@ namespace abi = kernel::abi;
 bool never(const record&) noexcept { return false; }
 
 bool refuse_closed(const file_ref& file, op_waiter& w) noexcept {
+  PARKRING_CHECK(file.get()->home_of == running_core().home_of,
+                 "await a file's requests on the runtime it belongs to");
   if (!state_of(*file.get()).closed) return false;
   w.answer = -EBADF;
   return true;

@@ -61,6 +61,7 @@ const record_type free_slot_type = {
 
 void close_unreferenced(file_state_base& base) noexcept {
   const std::unique_ptr<file_state> file(&state_of(base));
+  if (!file->home_of.is_here()) return;  // the runtime is gone: just close the descriptor
   auto& core = exec::core_at(file->home_of);
   auto* closer = static_cast<op_waiter*>(file->closer.pop_front());
   if (file->slot >= 0) {

@@ -6,8 +6,9 @@
 // home, and closes at once when the runtime is gone, for then no request is left.
 //
 // Streams (pipes, terminals, sockets: what has no position) deliver each byte once, so their reads
-// are a queue: one read is with the kernel, the others wait here in order. A dropped read is
-// cancelled; if it got bytes all the same they are kept in `left_over` for the next reader.
+// are a queue: one read has its turn, the others wait here in order. The turn lasts until the read
+// has resumed or, when it was dropped, until its request has ended. A dropped read is cancelled;
+// bytes that it got all the same, resumed or not, are kept in `left_over` for the next reader.
 #pragma once
 
 #include <cstddef>
@@ -53,7 +54,7 @@ class inline_policy {
 };
 
 struct stream_queue {
-  bool reading = false;            // a read is with the kernel
+  bool reading = false;            // a read has its turn
   detail::waiter_list waiting;     // op_waiters of reads behind it
   std::string left_over;           // bytes that a dropped read had received
 };

@@ -100,7 +100,11 @@ void open_request::start(op_waiter& w) noexcept {
 }
 
 std::expected<fs::file, error> open_request::value(op_waiter& w) {
-  base::owned_fd fd(static_cast<open_waiter&>(w).opened.release());
+  return adopt(static_cast<open_waiter&>(w).opened.release());
+}
+
+std::expected<fs::file, error> open_request::adopt(int descriptor) {
+  base::owned_fd fd(descriptor);
   struct stat s;
   if (::fstat(fd.get(), &s) != 0) return std::unexpected(failure(errno));
   if (S_ISDIR(s.st_mode)) return std::unexpected(failure(EISDIR));
@@ -127,6 +131,7 @@ std::expected<fs::file, error> open_request::value(op_waiter& w) {
 error open_request::failure(int number) const {
   std::string advice;
   switch (number) {
+    case EBADF: advice = "the descriptor is not open"; break;
     case ENOENT: advice = "check the path, or open with creation::if_missing"; break;
     case EISDIR: advice = "this is a directory; open a file inside it"; break;
     case ENOTDIR: advice = "a part of the path is a file, not a directory"; break;
@@ -141,6 +146,7 @@ error open_request::failure(int number) const {
                "(ulimit -n)";
       break;
     case ENFILE: advice = "the system has reached its limit of open files (fs.file-max)"; break;
+    case ENXIO: advice = "a FIFO that nobody reads, or a device that is not there"; break;
     case ELOOP:
       advice = options.follow_link ? "too many symbolic links" : "the path is a symbolic link";
       break;
@@ -167,6 +173,13 @@ error open_request::failure(int number) const {
 
 fs::open_operation fs::open(const std::filesystem::path& path, const open_options& options) {
   return open_operation(detail::open_request{path.native(), options});
+}
+
+fs::file fs::adopt_descriptor(int fd, const std::filesystem::path& name,
+                              const open_options& options) {
+  auto f = detail::open_request{name.native(), options}.adopt(fd);
+  if (!f) throw io_error(std::move(f).error());
+  return std::move(*f);
 }
 
 }  // namespace parkring

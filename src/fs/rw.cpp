@@ -45,6 +45,7 @@ struct rw_record {
   std::uint32_t size = 0;
   int buffer_index = -1;
   direction way = direction::read;
+  bool turn_with_waiter = false;  // a stream's read was delivered: the waiter ends the turn
   alignas(16) std::byte object[owned_capacity];
 
   ~rw_record() {
@@ -80,6 +81,13 @@ struct rw_record {
         std::exchange(p.owner, nullptr)->move(p.home_of_object, p.object);
         static_cast<rw_awaiter*>(w)->object_away_ = false;
       }
+      if (static_cast<rw_awaiter*>(w)->has_turn_) {
+        // Until it resumes it may still be dropped, and then gives back what lies in this memory.
+        static_cast<rw_awaiter*>(w)->request_.lock = std::move(p.lock);
+        if (buffer_block* block = static_cast<rw_awaiter*>(w)->request_.lock.get())
+          block->holder = nullptr;
+        p.turn_with_waiter = true;
+      }
     } else if (res > 0 && p.way == direction::read) {
       auto& f = state_of(*p.file.get());
       if (f.stream != nullptr) keep_bytes(*f.stream, p.data, static_cast<std::size_t>(res));
@@ -98,20 +106,28 @@ struct rw_record {
 
   static void destroy(record& r) noexcept {
     auto& p = r.as<rw_record>();
-    if (p.way == direction::read) {
+    // Another request may share the lock; this one is not who has the bytes any more.
+    if (buffer_block* block = p.lock.get(); block != nullptr && block->holder == &r)
+      block->holder = nullptr;
+    if (p.way == direction::read && !p.turn_with_waiter) {
       if (auto& f = state_of(*p.file.get()); f.stream != nullptr) {
         const file_ref keep = p.file.share();
         p.~rw_record();
-        f.stream->reading = false;
-        // `restart` serves it from what was left over, or sends it to the kernel.
-        if (waiter* behind = f.stream->waiting.pop_front()) {
-          auto* op = static_cast<op_waiter*>(behind);
-          op->restart(*op);
-        }
+        pass_turn(*f.stream);
         return;
       }
     }
     p.~rw_record();
+  }
+
+  // The read that had its turn is over.
+  static void pass_turn(fs::stream_queue& s) noexcept {
+    s.reading = false;
+    // `restart` serves the next from what was left over, or sends it to the kernel.
+    if (waiter* behind = s.waiting.pop_front()) {
+      auto* op = static_cast<op_waiter*>(behind);
+      op->restart(*op);
+    }
   }
 
   static bool cancel_when_dropped(const record& r) noexcept {
@@ -211,22 +227,17 @@ void rw_awaiter::submit() noexcept {
   auto& core = exec::core_at(f.home_of);
   const bool read = request_.way == direction::read;
   if (f.stream != nullptr && read) {
-    if (f.stream->reading) {  // it was starved, and another read came first
+    if (f.stream->reading && !has_turn_) {  // another read came first
       f.stream->waiting.push_back(*this);
       return;
     }
-    if (take_left_over()) {
-      core.ready.push_back(*this);
-      if (waiter* behind = f.stream->waiting.pop_front()) {
-        auto* op = static_cast<op_waiter*>(behind);
-        op->restart(*op);
-      }
-      return;
-    }
+    f.stream->reading = has_turn_ = true;
+    if (take_left_over()) return core.ready.push_back(*this);
   }
   record* r = make_record();
   if (r == nullptr) return core.ops.starve(*this);
-  core.ops.submit(*r, this);
+  core.ops.submit_by(*r, this,
+                     [](record& rec_, abi::sqe& e) noexcept { rw_record::prepare(rec_, e); });
 }
 
 record* rw_awaiter::make_record() noexcept {
@@ -255,7 +266,6 @@ record* rw_awaiter::make_record() noexcept {
   }
   if (p.buffer_index < 0) ++core.counted.unregistered_buffers;
   if (f.slot < 0) register_file(core, f);
-  if (f.stream != nullptr && read) f.stream->reading = true;
   return r;
 }
 
@@ -275,10 +285,29 @@ std::expected<std::size_t, error> rw_awaiter::outcome() const {
 
 void rw_awaiter::fail() const { throw io_error(std::move(outcome()).error()); }
 
+void rw_awaiter::end_turn(bool delivered) noexcept {
+  has_turn_ = false;
+  if (rec != nullptr) return;  // dropped in flight: the record, now an orphan, passes the turn
+  auto& f = state_of(*request_.file.get());
+  if (!delivered && answer > 0) {
+    // Older than anything that is left over.
+    try {
+      f.stream->left_over.insert(0, reinterpret_cast<const char*>(request_.data),
+                                 static_cast<std::size_t>(answer));
+    } catch (const std::bad_alloc&) {
+      PARKRING_CHECK(false, "out of memory while keeping bytes that a dropped read had received");
+    }
+  }
+  request_.lock.reset();
+  unlink();  // starved: it must not be served any more
+  if (f.home_of.is_here()) rw_record::pass_turn(*f.stream);
+}
+
 void rw_awaiter::wait_for_kernel() noexcept {
   if (rec == nullptr) return;
   auto& core = exec::core_at(request_.file.get()->home_of);
   record& mine = *rec;
+  has_turn_ = false;  // the record passes it
   op_waiter::abandon();
   core.ops.wait_for(mine);
 }

@@ -90,7 +90,7 @@ inline constexpr unsigned op_last = op_pipe + 1;  // one past the last opcode kn
 
 // ---- the submission entry ----
 
-struct sqe {
+struct alignas(64) sqe {
   std::uint8_t opcode;
   std::uint8_t flags;  // iosqe_*
   std::uint16_t ioprio;

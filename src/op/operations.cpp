@@ -56,7 +56,8 @@ void operations::fill_queue_slowly() noexcept {
     for (unsigned i = 0; i < length; ++i) {
       abi::sqe* e = ring_.take();
       PARKRING_CHECK(e != nullptr, "room() promised an entry that take() did not have");
-      push(*deferred_.pop_front(), *e);
+      record& r = *deferred_.pop_front();
+      push(r, *e, r.type->prepare);
     }
   }
 }
@@ -66,6 +67,7 @@ void operations::abandon(record& r) noexcept {
     r.unlink();
     if (r.type->destroy != nullptr) r.type->destroy(r);
     end(r);
+    if (!starved_.empty() && !serving_starved_ && !reaping_) serve_starved();
     return;
   }
   ++abandoned;
@@ -96,6 +98,37 @@ void operations::orphan_all() noexcept {
   });
 }
 
+[[gnu::always_inline]] inline void operations::complete(record& r, std::int32_t res,
+                                                         std::uint32_t flags) noexcept {
+  const bool more = (flags & abi::cqe_f_more) != 0;
+  op_waiter* w = r.waiter;
+  if (r.type->complete != nullptr) {
+    const auto then = r.type->complete(r, w, res, flags, more);
+    if (then == after_completion::resubmit && !more) {
+      PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
+      ++resubmissions;
+      r.entry_flags = 0;  // of a chain the kernel has dropped the rest: this part goes alone
+      r.chain_length = 1;
+      r.state = record_state::prepared;
+      deferred_.push_back(r);
+      return;
+    }
+  }
+  if (more) return;
+  if (w != nullptr) {
+    w->answer = res;
+    w->rec = nullptr;
+    r.waiter = nullptr;
+    if (w->chain == nullptr) [[likely]]
+      ready_.push_back(*w);
+    else if (--w->chain->left == 0)
+      ready_.push_back(*w->chain->whole);
+  }
+  r.unlink();  // from the cancels, when its wish was not sent yet
+  if (r.type->destroy != nullptr) r.type->destroy(r);
+  end(r);
+}
+
 unsigned operations::reap() noexcept {
   reaping_ = true;
   const unsigned n = ring_.reap([this](const abi::cqe& c) {
@@ -111,38 +144,10 @@ unsigned operations::reap() noexcept {
   return n;
 }
 
-void operations::complete(record& r, std::int32_t res, std::uint32_t flags) noexcept {
-  const bool more = (flags & abi::cqe_f_more) != 0;
-  op_waiter* w = r.waiter;
-  if (r.type->complete != nullptr) {
-    const auto then = r.type->complete(r, w, res, flags, more);
-    if (then == after_completion::resubmit && !more) {
-      PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
-      ++resubmissions;
-      r.state = record_state::prepared;
-      deferred_.push_back(r);
-      return;
-    }
-  }
-  if (more) return;
-  if (w != nullptr) {
-    w->answer = res;
-    w->cqe_flags = flags;
-    w->rec = nullptr;
-    r.waiter = nullptr;
-    if (w->chain == nullptr) [[likely]]
-      ready_.push_back(*w);
-    else if (--w->chain->left == 0)
-      ready_.push_back(*w->chain->whole);
-  }
-  r.unlink();  // from the cancels, when its wish was not sent yet
-  if (r.type->destroy != nullptr) r.type->destroy(r);
-  end(r);
-}
-
 void operations::serve_starved() noexcept {
   serving_starved_ = true;
-  while (slab_.live() < slab_.limit()) {
+  starved_again_ = false;
+  while (slab_.live() < slab_.limit() && !starved_again_) {
     detail::waiter* w = starved_.pop_front();
     if (w == nullptr) break;
     auto* op = static_cast<op_waiter*>(w);
@@ -155,7 +160,8 @@ void operations::wait_for(record& r) noexcept {
   const auto generation = r.generation;
   while (r.state != record_state::free && r.generation == generation) {
     fill_queue();
-    const int answer = ring_.enter(ring_.completions_waiting() ? 0 : 1, nullptr, 0);
+    const bool go_on = ring_.completions_waiting() || backlog();
+    const int answer = ring_.enter(go_on ? 0 : 1, nullptr, 0);
     PARKRING_CHECK(answer >= 0 || answer == -EINTR || answer == -EAGAIN || answer == -EBUSY ||
                        answer == -ETIME,
                    "io_uring_enter failed while a borrowed buffer was in use; is this the "

@@ -58,15 +58,26 @@ class operations final : public detail::operations_base {
   /// Queues `w` until a record is free; then `w.restart(w)` is called.
   void starve(detail::op_waiter& w) noexcept {
     ++starvations;
-    starved_.push_back(w);
+    if (serving_starved_) {  // it needs more than has come back: it stays the first
+      starved_again_ = true;
+      starved_.push_front(w);
+    } else {
+      starved_.push_back(w);
+    }
   }
 
   /// Submits a record; `w` (may be null) is woken when it ends.
   void submit(detail::record& r, detail::op_waiter* w) noexcept {
+    submit_by(r, w, r.type->prepare);
+  }
+  /// As `submit`, for callers that know the type's `prepare`, so that it can be inlined.
+  template <class Prepare>
+  [[gnu::always_inline]] void submit_by(detail::record& r, detail::op_waiter* w,
+                                        Prepare prepare) noexcept {
     attach(r, w);
     if (deferred_.empty() && !reaping_) [[likely]] {
       if (kernel::abi::sqe* e = ring_.take()) [[likely]] {
-        push(r, *e);
+        push(r, *e, prepare);
         return;
       }
     }
@@ -127,9 +138,11 @@ class operations final : public detail::operations_base {
     return reinterpret_cast<std::uint64_t>(&r) | r.generation;
   }
 
-  void push(detail::record& r, kernel::abi::sqe& e) noexcept {
+  template <class Prepare>
+  [[gnu::always_inline]] void push(detail::record& r, kernel::abi::sqe& e,
+                                   Prepare prepare) noexcept {
     ring::clear(e);
-    r.type->prepare(r, e);
+    prepare(r, e);
     e.flags = static_cast<std::uint8_t>(e.flags | r.entry_flags);
     e.user_data = user_data_of(r);
     r.state = detail::record_state::in_flight;
@@ -153,6 +166,7 @@ class operations final : public detail::operations_base {
   detail::waiter_list starved_;                      // op_waiters without a record
   bool reaping_ = false;
   bool serving_starved_ = false;
+  bool starved_again_ = false;
 };
 
 }  // namespace parkring::op

@@ -40,7 +40,7 @@ class driver {
   driver(kernel::kernel& k, const ring::options& queue_sizes, std::size_t max_operations,
          detail::waiter_list& ready, fired_function fired, void* context)
       : ring(k, queue_sizes),
-        ops(ring, ready, max_operations),
+        ops(ring, ready, max_operations + 1),  // one is the waker's
         timers(now_ns()),
         wake(ops),
         ready_(ready),
@@ -49,17 +49,19 @@ class driver {
 
   [[gnu::always_inline]] void park(bool block) noexcept {
     ops.fill_queue();
-    if (ring.completions_waiting() || !ready_.empty()) block = false;
+    // With a backlog this enter only makes room: what waits for it may be the cancel of a request
+    // that ends no other way.
+    if (ring.completions_waiting() || !ready_.empty() || ops.backlog()) block = false;
     int answer = 0;
-    if (!block) {
-      if (ring.unsubmitted() != 0 || ring.kernel_wants_enter())
-        answer = ring.enter(0, nullptr, kernel::abi::enter_getevents);
-    } else if (wake.begin_sleep()) {
+    if (block && wake.begin_sleep()) {
       ops.fill_queue();  // the watch may just have been armed
       kernel::abi::timespec64 left;
       const bool limited = time_left(left);
-      answer = ring.enter(1, limited ? &left : nullptr, 0);
+      answer = ring.enter(ops.backlog() ? 0 : 1, limited ? &left : nullptr, 0);
       wake.end_sleep();
+    } else if (ring.unsubmitted() != 0 || ring.kernel_wants_enter()) {
+      // Also after an unpark: a steady stream of them must not keep requests from the kernel.
+      answer = ring.enter(0, nullptr, kernel::abi::enter_getevents);
     }
     if (answer < 0) [[unlikely]]
       enter_failed(answer);

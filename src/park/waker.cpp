@@ -4,7 +4,9 @@
 #include <sys/eventfd.h>
 
 #include <cerrno>
+#include <new>
 #include <system_error>
+#include <utility>
 
 #include "kernel/abi.hpp"
 
@@ -32,10 +34,9 @@ const detail::record_type waker::watch_type = {
             while (::read(self.event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
             }
           }
-          if (!more) {
-            self.armed_ = false;
-            self.watch_ = nullptr;
-          }
+          if (more) return after_completion::finish;
+          if (!self.stopping_) return after_completion::resubmit;
+          self.watch_ = nullptr;
           return after_completion::finish;
         },
     .destroy = nullptr,
@@ -43,11 +44,15 @@ const detail::record_type waker::watch_type = {
 };
 
 waker::waker(op::operations& ops)
-    : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), ops_(ops) {
+    : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      ops_(ops),
+      watch_(ops.acquire(watch_type)) {
   if (!event_)
     throw std::system_error(errno, std::generic_category(),
                             "eventfd: needed to wake the runtime from other threads; raise the "
                             "descriptor limit (ulimit -n) if it is reached");
+  if (watch_ == nullptr) throw std::bad_alloc();
+  watch_->emplace<waker*>(this);
 }
 
 void waker::unpark() noexcept {
@@ -60,18 +65,17 @@ void waker::unpark() noexcept {
 }
 
 void waker::arm() noexcept {
-  if (stopping_) return;
-  record* r = ops_.acquire(watch_type);
-  if (r == nullptr) return;  // records exhausted: the next park tries again
-  r->emplace<waker*>(this);
-  watch_ = r;
   armed_ = true;
-  ops_.submit(*r, nullptr);
+  ops_.submit(*watch_, nullptr);
 }
 
 void waker::stop() noexcept {
   stopping_ = true;
-  if (watch_ != nullptr && watch_->state == detail::record_state::in_flight) ops_.cancel(*watch_);
+  if (watch_ == nullptr) return;
+  if (watch_->state == detail::record_state::in_flight) return ops_.cancel(*watch_);
+  // Not with the kernel: either never armed, or waiting to be armed again.
+  watch_->unlink();
+  ops_.release_unused(*std::exchange(watch_, nullptr));
 }
 
 }  // namespace parkring::park

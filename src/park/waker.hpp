@@ -13,7 +13,9 @@
 // writes the eventfd, which ends the sleep. `awake` is stored plainly after a sleep; it may cover a
 // `notified`, but only one whose unparker saw `sleeping` and has written the eventfd.
 //
-// The ring watches the eventfd by one multishot poll, armed again when the kernel ends it.
+// The ring watches the eventfd by one multishot poll, armed before the first sleep and again when
+// the kernel ends it. Its record is taken at the start and kept, so that a thread whose requests
+// use up all others can still be woken.
 #pragma once
 
 #include <atomic>
@@ -47,8 +49,8 @@ class waker {
 
   /// Teardown: ends the watch.
   void stop() noexcept;
-  /// Whether the watch still holds a record.
-  [[nodiscard]] bool armed() const noexcept { return armed_; }
+  /// Whether the watch still holds its record.
+  [[nodiscard]] bool holds_record() const noexcept { return watch_ != nullptr; }
 
   std::atomic<std::uint64_t> wakes{0};  // eventfd writes: unparks of a sleeper
 
@@ -59,11 +61,11 @@ class waker {
   static const detail::record_type watch_type;
 
   std::atomic<int> state_{awake};
-  bool armed_ = false;
+  bool armed_ = false;  // the watch is submitted
   bool stopping_ = false;
   base::owned_fd event_;
   op::operations& ops_;
-  detail::record* watch_ = nullptr;
+  detail::record* watch_;  // null once it has ended
 };
 
 }  // namespace parkring::park

@@ -34,8 +34,8 @@ class CheckTest(tree.TreeTest):
 
     def test_a_clean_tree_has_no_problem(self):
         self.write("include/parkring/error.hpp", "#pragma once\n#include <string>\n")
-        self.write("include/parkring/file.hpp", AWAITED % ALL_SECTIONS)
-        self.write("include/parkring/parkring.hpp", "#include <parkring/file.hpp>\n")
+        self.write("include/parkring/fs/file.hpp", AWAITED % ALL_SECTIONS)
+        self.write("include/parkring/parkring.hpp", "#include <parkring/fs/file.hpp>\n")
         self.write("src/base/text.hpp", "#include <parkring/error.hpp>\n")
         self.write("src/ring/ring.hpp", '#include <linux/io_uring.h>\n#include "base/text.hpp"\n')
         self.write("src/ring/ring.cpp", '#include "ring.hpp"\n')
@@ -60,8 +60,8 @@ class CheckTest(tree.TreeTest):
         self.assert_one(self.problems(), "buf may not include exec")
 
     def test_a_back_edge_between_public_headers_is_found(self):
-        self.write("include/parkring/file.hpp", "")
-        self.write("include/parkring/task.hpp", "#include <parkring/file.hpp>\n")
+        self.write("include/parkring/fs/file.hpp", "")
+        self.write("include/parkring/task.hpp", "#include <parkring/fs/file.hpp>\n")
         self.assert_one(self.problems(), "exec may not include fs")
 
     def test_an_include_in_a_comment_does_not_count(self):
@@ -160,16 +160,29 @@ class CheckTest(tree.TreeTest):
     def test_each_missing_section_is_found(self):
         for section in check.SECTIONS:
             with self.subTest(section):
-                self.write("include/parkring/file.hpp",
+                self.write("include/parkring/fs/file.hpp",
                            AWAITED % ALL_SECTIONS.replace(section, "Something"))
                 self.assert_one(self.problems(), "read_at lacks", section)
 
     def test_an_awaited_function_without_documentation_is_found(self):
-        self.write("include/parkring/file.hpp", AWAITED % "")
+        self.write("include/parkring/fs/file.hpp", AWAITED % "")
         self.assert_one(self.problems(), "file.hpp:6", "read_at() is awaited and has no /// block")
 
+    def test_a_block_may_refer_to_its_sibling(self):
+        for words in ("As above, but backwards.", "Reads backwards. As `read_at`."):
+            with self.subTest(words):
+                self.write("include/parkring/fs/file.hpp", (AWAITED % ALL_SECTIONS).replace(
+                    " private:", f"  /// {words}\n  read_operation read_back(int);\n private:"))
+                self.assertEqual(self.problems(), [])
+
+    def test_a_block_that_refers_to_nothing_is_found(self):
+        for words in ("As above.", "As `read_all`."):
+            with self.subTest(words):
+                self.write("include/parkring/fs/file.hpp", AWAITED % f"  /// Reads. {words}\n")
+                self.assert_one(self.problems(), "read_at lacks: Completes when", "refers to")
+
     def test_an_overload_shares_the_documentation_of_the_first(self):
-        self.write("include/parkring/file.hpp",
+        self.write("include/parkring/fs/file.hpp",
                    (AWAITED % ALL_SECTIONS).replace(" private:", "  read_operation read_at(long);\n private:"))
         self.assertEqual(self.problems(), [])
 

@@ -37,6 +37,20 @@ class DocsTest(tree.TreeTest):
         self.write("a.md", QUOTED)
         self.assert_one(self.problems(fix=True), "examples/01.cpp is not there")
 
+    def test_an_excerpt_may_be_indented_otherwise(self):
+        self.write("tests/a.cpp", "f() {\n  if (x)\n    y();\n}\n")
+        self.write("a.md", "<!-- excerpt: tests/a.cpp -->\n```cpp\nif (x)\n  y();\n```\n")
+        self.assertEqual(self.problems(), [])
+
+    def test_an_excerpt_that_is_not_in_its_file_is_found(self):
+        self.write("tests/a.cpp", "f() {\n  if (x)\n    y();\n}\n")
+        self.write("a.md", "<!-- excerpt: tests/a.cpp -->\n```cpp\nif (x)\n  z();\n```\n")
+        self.assert_one(self.problems(), "a.md:1", "tests/a.cpp has no such lines")
+
+    def test_an_excerpt_of_a_file_that_is_not_there_is_found(self):
+        self.write("a.md", "<!-- excerpt: tests/a.cpp -->\n```cpp\nif (x)\n```\n")
+        self.assert_one(self.problems(), "tests/a.cpp is not there")
+
     def test_a_link_that_leads_nowhere_is_found(self):
         self.write("b.md", "# Here we are\n")
         self.write("a.md", "[b](b.md) [c](c.md) [w](https://example.org) `[d](d.md)`\n")

@@ -30,6 +30,13 @@ decltype(auto) awaiter_of(A&& a) {
     return std::forward<A>(a);
 }
 
+/// An awaiter that can say whether its result is there, so that a combinator may resume its
+/// coroutine for another reason and then look.
+template <class Awaiter>
+concept tells_done = requires(const Awaiter& a) {
+  { a.await_done() } -> std::same_as<bool>;
+};
+
 template <class A>
 struct await_result {
   using awaiter = std::remove_reference_t<decltype(awaiter_of(std::declval<A>()))>;

@@ -94,6 +94,6 @@ void drop_block(buffer_block* block) noexcept;
 /// Says in words who has the bytes of a locked block.
 [[noreturn]] void throw_locked(const buffer_block& block);
 /// The runtime whose request has the bytes: where `returned` is awaited.
-void wait_for_return(buffer_block& block, waiter& w);
+void wait_for_return(buffer_block& block, const home_ref& by, waiter& w);
 
 }  // namespace parkring::detail

@@ -19,6 +19,7 @@ namespace parkring::detail {
 struct core_base {
   waiter_list ready;
   task_cell* current = nullptr;   // the task whose coroutine is running
+  bool attention = false;         // `next_frame` or `doomed` is set
   void* next_frame = nullptr;     // transfer target, in builds without tail calls
   unsigned budget = 0;            // awaits that may still complete without suspending
   task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
@@ -71,6 +72,7 @@ template <bool TailCalls = guaranteed_tail_calls>
     return to;
   } else {
     this_thread_core->next_frame = to.address();
+    this_thread_core->attention = true;
     return std::noop_coroutine();
   }
 }

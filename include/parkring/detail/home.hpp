@@ -27,8 +27,22 @@ struct message {
   void (*run)(message&) noexcept = nullptr;
 };
 
-/// A name for the calling thread that costs an address.
-[[nodiscard]] const void* thread_token() noexcept;
+/// A name for the calling thread that costs one instruction where the thread pointer can be read.
+[[nodiscard]] inline const void* thread_token() noexcept {
+  // Volatile: a coroutine may go on in another thread, so the answer must not be kept.
+#if defined(__x86_64__)
+  const void* token;
+  asm volatile("mov %%fs:0, %0" : "=r"(token));  // its own address (x86-64 psABI)
+  return token;
+#elif defined(__aarch64__)
+  const void* token;
+  asm volatile("mrs %0, tpidr_el0" : "=r"(token));
+  return token;
+#else
+  static constinit thread_local char token = 0;
+  return &token;
+#endif
+}
 
 class home {
  public:

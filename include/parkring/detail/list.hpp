@@ -13,9 +13,9 @@ namespace parkring::detail {
 
 struct list_node {
   list_node* prev = nullptr;  // null when on no list
-  list_node* next = nullptr;
+  list_node* next;            // means nothing then
 
-  list_node() noexcept = default;
+  list_node() noexcept {}
   list_node(const list_node&) = delete;
   list_node& operator=(const list_node&) = delete;
 
@@ -25,7 +25,7 @@ struct list_node {
     if (prev == nullptr) return;
     prev->next = next;
     next->prev = prev;
-    prev = next = nullptr;
+    prev = nullptr;  // `next` may stay: only `prev` tells whether it is linked
   }
 };
 
@@ -57,7 +57,9 @@ class intrusive_list {
   T* pop_front() noexcept {
     if (empty()) return nullptr;
     list_node* node = head_.next;
-    node->unlink();
+    head_.next = node->next;
+    node->next->prev = &head_;
+    node->prev = nullptr;
     return static_cast<T*>(node);
   }
 

@@ -36,6 +36,9 @@ class outcome {
 
   [[nodiscard]] bool ready() const noexcept { return state_ != state::empty; }
   [[nodiscard]] bool failed() const noexcept { return state_ == state::error; }
+  [[nodiscard]] std::exception_ptr error() const noexcept {
+    return failed() ? error_ : std::exception_ptr();
+  }
 
   T take() {
     if (state_ == state::error) std::rethrow_exception(std::move(error_));
@@ -72,6 +75,7 @@ class outcome<void> {
   }
   [[nodiscard]] bool ready() const noexcept { return ready_; }
   [[nodiscard]] bool failed() const noexcept { return error_ != nullptr; }
+  [[nodiscard]] std::exception_ptr error() const noexcept { return error_; }
   void take() {
     if (error_ != nullptr) std::rethrow_exception(std::move(error_));
     PARKRING_CHECK(ready_, "a result was taken before it was there");

@@ -48,13 +48,14 @@ struct chain_join {
 /// What a coroutine's frame holds while it waits for one request.
 struct op_waiter : waiter {
   record* rec = nullptr;      // set while a record works for us
-  std::int32_t answer = 0;    // the kernel's answer: a count, a descriptor, or -errno
-  std::uint32_t cqe_flags = 0;
+  std::int32_t answer = no_answer;  // the kernel's: a count, a descriptor, or -errno
   chain_join* chain = nullptr;  // set when it is a part of a chain
   /// Starts the request again, when records were exhausted and one has come back.
-  void (*restart)(op_waiter&) noexcept = nullptr;
+  void (*restart)(op_waiter&) noexcept;
 
-  op_waiter() noexcept = default;
+  static constexpr std::int32_t no_answer = INT32_MIN;
+
+  op_waiter() noexcept {}
   ~op_waiter() {
     if (rec != nullptr) abandon();
   }

@@ -100,6 +100,15 @@ class rw_awaiter : public op_waiter {
     if (answer < 0) [[unlikely]] fail();
     return static_cast<std::size_t>(answer);
   }
+  /// The result is taken: the next read of a stream may begin.
+  void end_delivered() noexcept {
+    if (has_turn_) [[unlikely]] end_turn(true);
+  }
+  /// Dropped: a stream gets back what this read has received and nobody took. While the memory is
+  /// still there.
+  void end_dropped() noexcept {
+    if (has_turn_) [[unlikely]] end_turn(false);
+  }
   /// Blocks until the kernel has let go of borrowed memory.
   void wait_for_kernel() noexcept;
 
@@ -111,12 +120,14 @@ class rw_awaiter : public op_waiter {
   [[noreturn]] void fail() const;
   void submit() noexcept;
   bool take_left_over() noexcept;
+  void end_turn(bool delivered) noexcept;
 
   rw_request request_;
   const owner_type* owner_ = nullptr;
   void* owned_ = nullptr;
   bool finished_ = false;     // the result was there without a record
   bool object_away_ = false;  // the owned object lives in the record
+  bool has_turn_ = false;     // reads from a stream, and the stream's other reads wait for it
  public:
   [[nodiscard]] bool object_away() const noexcept { return object_away_; }
 };

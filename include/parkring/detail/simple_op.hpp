@@ -43,7 +43,6 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
     awaiter(const awaiter&) = delete;
     awaiter& operator=(const awaiter&) = delete;
     bool await_ready() noexcept {
-      (void)running_core();
       finished_ = request_.ready(*this);
       return finished_ && running_core().spend_budget();
     }
@@ -58,6 +57,7 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
       };
       request_.start(*this);
     }
+    [[nodiscard]] bool await_done() const noexcept { return this->answer != op_waiter::no_answer; }
     value_type await_resume() {
       auto value = await_outcome();
       if (!value) [[unlikely]] throw io_error(std::move(value).error());

@@ -16,6 +16,8 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <memory>
 #include <source_location>
 
 #include <parkring/detail/home.hpp>
@@ -30,32 +32,50 @@ struct cell_group;
 
 /// A task's place in its group.
 struct group_link : list_node {
-  task_cell* cell = nullptr;
+  task_cell* cell;  // set while linked
+};
+
+/// What depends on the type of a task's result.
+struct cell_type {
+  void (*end)(task_cell&) noexcept;                    // ends the cell
+  std::exception_ptr (*error_of)(task_cell&) noexcept;  // what the task threw, or null
 };
 
 struct task_cell : list_node, message {  // on the runtime's list of live tasks
   waiter start;                      // schedules the first resume
   std::coroutine_handle<> frame;
   home_ref home_of;
+  const cell_type* type;
+  std::uint32_t block_size;          // of cell and frame together
   std::uint32_t references = 1;      // the frame's
   task_state state = task_state::live;
   bool doomed = false;               // aborted while running: destroyed at the next suspension
   bool detached = false;             // nobody will take its result
   bool foreign_detach = false;       // what the handle's message asks for
   task_cell* parent = nullptr;       // the live task that spawned it, or the nearest above
-  task_cell* next_doomed = nullptr;
+  task_cell* next_doomed;            // set while doomed
   waiter* joiner = nullptr;
   cell_group* group = nullptr;       // holds the handle's reference, if the task is in one
   group_link in_group;
-  std::size_t block_size = 0;
-  void (*end_result)(task_cell&) noexcept = nullptr;  // ends the cell's typed part
-  std::exception_ptr (*error_of)(task_cell&) noexcept = nullptr;
-  std::source_location where;
+  std::source_location where;        // of the spawn; empty where it is not known
+
+  task_cell(const cell_type& t, std::size_t size) noexcept
+      : type(&t), block_size(static_cast<std::uint32_t>(size)) {}
 };
 
 template <class T>
 struct task_cell_of final : task_cell {
   outcome<T> result;
+  explicit task_cell_of(std::size_t size) noexcept : task_cell(type_of, size) {}
+
+ private:
+  static constexpr cell_type type_of = {
+      .end =
+          [](task_cell& base) noexcept { std::destroy_at(static_cast<task_cell_of*>(&base)); },
+      .error_of = [](task_cell& base) noexcept -> std::exception_ptr {
+        return static_cast<task_cell_of&>(base).result.error();
+      },
+  };
 };
 
 /// The tasks of a `task_group`.

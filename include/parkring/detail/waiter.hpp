@@ -13,10 +13,11 @@ namespace parkring::detail {
 struct task_cell;
 
 struct waiter : list_node {
-  void* frame = nullptr;      // the suspended coroutine, opaque below `exec`
-  task_cell* task = nullptr;  // the task on whose behalf it runs
+  // Set when it begins to wait; not before, since waiters are made on the hottest paths.
+  void* frame;      // the suspended coroutine, opaque below `exec`
+  task_cell* task;  // the task on whose behalf it runs
 
-  waiter() noexcept = default;
+  waiter() noexcept {}
   ~waiter() { unlink(); }
 };
 

@@ -89,6 +89,8 @@ struct open_request {
   void start(op_waiter& w) noexcept;
   bool ready(op_waiter& w) noexcept;
   std::expected<fs::file, error> value(op_waiter& w);
+  /// Makes a file of a descriptor, which it owns from here on.
+  std::expected<fs::file, error> adopt(int descriptor);
   error failure(int number) const;
 };
 
@@ -222,6 +224,8 @@ class file {
   /// the file's runtime. *Drop*: as `read_at`. *Errors*: `io_error`, with ENODATA when the file
   /// ends before; its `transferred()` says how many bytes had arrived.
   [[nodiscard]] task<> read_exactly_at(buffer& into, std::uint64_t offset);
+  /// As above, the first `count` bytes of the buffer.
+  [[nodiscard]] task<> read_exactly_at(buffer& into, std::uint64_t offset, std::size_t count);
 
   /// Writes until all of `from` is written.
   ///
@@ -229,6 +233,8 @@ class file {
   /// *Thread*: the file's runtime. *Drop*: the part under way is finished, the rest is not written.
   /// *Errors*: `io_error`, whose `transferred()` says how many bytes were written.
   [[nodiscard]] task<> write_all_at(const buffer& from, std::uint64_t offset);
+  /// As above, the first `count` bytes of the buffer.
+  [[nodiscard]] task<> write_all_at(const buffer& from, std::uint64_t offset, std::size_t count);
 
   /// The size in bytes (statx(2)).
   ///
@@ -248,7 +254,8 @@ class file {
   /// Cuts or extends the file to `size` bytes (ftruncate(2)).
   ///
   /// *Completes when* the file has the size. *Owns* a reference to the file. *Thread*: the file's
-  /// runtime. *Drop*: finished in the background. *Errors*: `io_error`.
+  /// runtime. *Drop*: not done if it had not begun, else finished in the background. *Errors*:
+  /// `io_error`.
   [[nodiscard]] task<> truncate(std::uint64_t size);
 
   /// Closes the file and tells what close(2) says: `co_await std::move(f).close()`.
@@ -288,6 +295,14 @@ class file {
 /// its runtime. *Drop*: cancelled if it can be, else closed when it opens. *Errors*: `io_error` for
 /// a missing file, a directory, a lack of permission or of descriptors, a path with a NUL.
 [[nodiscard]] open_operation open(const std::filesystem::path& path, const open_options& = {});
+
+/// Takes over an open descriptor, such as the end of a pipe or a copy of standard input.
+///
+/// `name` is what errors call it; of the options only `direct`, `inline_first` and `registered`
+/// matter. *Owns* the descriptor, also when it throws. *Thread*: inside a task; the file belongs to
+/// its runtime. *Errors*: `io_error` for a directory or a descriptor that is not open.
+[[nodiscard]] file adopt_descriptor(int fd, const std::filesystem::path& name,
+                                    const open_options& options = {});
 
 /// The whole content of a file, however long it turns out to be.
 ///

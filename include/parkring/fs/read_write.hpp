@@ -42,6 +42,7 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
     }
     ~awaiter() {
       if constexpr (Way::blocks_on_drop) wait_for_kernel();
+      end_dropped();
       // An owned object that is away in its record must not be destroyed here a second time.
       if (!object_away()) way_.end();
     }
@@ -53,8 +54,13 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
       }
       start(h);
     }
-    value_type await_resume() { return way_.finish(count(), !finished()); }
+    [[nodiscard]] bool await_done() const noexcept { return answer != no_answer; }
+    value_type await_resume() {
+      end_delivered();
+      return way_.finish(count(), !finished());
+    }
     std::expected<value_type, error> await_outcome() {
+      end_delivered();
       auto n = outcome();
       if (!n) return std::unexpected(std::move(n).error());
       return way_.finish(*n, !finished());
