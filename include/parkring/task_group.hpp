@@ -66,15 +66,16 @@ class task_group {
     ~join_awaiter() {
       if (group_ != nullptr && group_->joiner_ == this) group_->end_join();
     }
-    bool await_ready() const noexcept {
-      return group_->members_.live == 0 || group_->members_.error != nullptr;
-    }
+    bool await_ready() const noexcept { return complete() && detail::running_core().spend_budget(); }
     void await_suspend(std::coroutine_handle<> h) {
       PARKRING_CHECK(group_->joiner_ == nullptr, "a group is joined by one waiter at a time");
       frame = h.address();
       task = detail::running_core().current;
       group_->joiner_ = this;
-      group_->members_.joiner = this;
+      if (complete())
+        detail::running_core().ready.push_back(*this);  // out of budget: its turn comes again
+      else
+        group_->members_.joiner = this;
     }
     void await_resume() {
       if (group_ == nullptr) throw task_aborted();
@@ -87,6 +88,9 @@ class task_group {
 
    private:
     friend task_group;
+    bool complete() const noexcept {
+      return group_->members_.live == 0 || group_->members_.error != nullptr;
+    }
     task_group* group_;
   };
   struct join_operation {

@@ -39,35 +39,39 @@ void file::drop() noexcept {
   if (--base.references == 0) delete &state_of(base);
 }
 
-detail::rw_request file::request(direction way, std::byte* data, std::size_t size,
-                                 std::uint64_t offset) const {
+[[gnu::always_inline]] inline void file::check_usable() const {
   PARKRING_CHECK(state_ != nullptr, "the file is empty, moved from or closed; open it first");
   PARKRING_CHECK(state_->home_of.is_here(), "use a file on the thread of the runtime it belongs to");
-  detail::rw_request q;
-  q.file = file_ref(*state_);
-  q.data = data;
-  q.size = size;
-  q.offset = offset;
-  q.way = way;
-  return q;
 }
 
-rw_operation<locking> file::with_lock(direction way, detail::buffer_block* block,
-                                      std::uint64_t offset, std::size_t count) const {
-  detail::rw_request q = request(way, nullptr, 0, offset);
-  if (block != nullptr) {
-    if (count > block->size)
-      throw std::out_of_range("the buffer has " + std::to_string(block->size) +
-                              " bytes, fewer than the " + std::to_string(count) + " asked for");
-    const bool free = way == direction::read
-                          ? block->lock_exclusive(state_->home_of, nullptr)
-                          : block->lock_shared(state_->home_of, nullptr);
-    if (!free) detail::throw_locked(*block);
-    q.lock = detail::block_lock(block);
-    q.data = block->data;
-    q.size = count;
-  }
-  return {std::move(q), locking{}};
+detail::rw_request file::request(direction way, std::byte* data, std::size_t size,
+                                 std::uint64_t offset) const {
+  check_usable();
+  return {file_ref(*state_), detail::block_lock(), data, size, offset, way};
+}
+
+namespace {
+
+[[noreturn, gnu::cold]] void throw_too_long(const detail::buffer_block& block, std::size_t count) {
+  throw std::out_of_range("the buffer has " + std::to_string(block.size) +
+                          " bytes, fewer than the " + std::to_string(count) + " asked for");
+}
+
+}  // namespace
+
+[[gnu::always_inline]] inline rw_operation<locking> file::with_lock(direction way,
+                                                                    detail::buffer_block* block,
+                                                                    std::uint64_t offset,
+                                                                    std::size_t count) const {
+  check_usable();
+  if (block == nullptr) return {request(way, nullptr, 0, offset), locking{}};
+  if (count > block->size) [[unlikely]] throw_too_long(*block, count);
+  const bool locked = way == direction::read ? block->lock_exclusive(state_->home_of, nullptr)
+                                             : block->lock_shared(state_->home_of, nullptr);
+  if (!locked) [[unlikely]] detail::throw_locked(*block);
+  return {detail::rw_request{file_ref(*state_), detail::block_lock(block), block->data, count,
+                             offset, way},
+          locking{}};
 }
 
 rw_operation<locking> file::read_at(buffer& into, std::uint64_t offset) {

@@ -68,6 +68,7 @@ struct file_state final : file_state_base {
   fs::file_kind kind = fs::file_kind::regular;
   bool direct = false;
   bool closed = false;  // `close` was called: no new requests
+  bool never_inline = false;  // direct, a stream, or switched off
   fs::inline_mode inline_first = fs::inline_mode::automatic;
   fs::inline_policy inline_reads;
   fs::inline_policy inline_writes;

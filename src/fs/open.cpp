@@ -124,6 +124,8 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
     f->kind = fs::file_kind::stream;
     f->stream = std::make_unique<fs::stream_queue>();
   }
+  f->never_inline = f->direct || f->kind == fs::file_kind::stream ||
+                    f->inline_first == fs::inline_mode::never;
   if (options.direct) find_alignment(*f);
   return fs::file(*f.release());
 }

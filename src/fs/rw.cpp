@@ -15,10 +15,6 @@ namespace abi = kernel::abi;
 
 namespace {
 
-// The kernel transfers no more than this at once (MAX_RW_COUNT, read(2)); a longer request ends
-// short, as read and write always may.
-constexpr std::size_t longest_transfer = 0x7ffff000;
-
 // An inline try pays while it saves a turn of the ring; from about here on a batch is cheaper.
 constexpr std::size_t few_operations = 4;
 
@@ -38,16 +34,27 @@ void register_file(exec::core& core, file_state& f) noexcept {
 struct rw_record {
   file_ref file;
   block_lock lock;
+  std::byte* data;
+  std::uint64_t offset;
+  std::uint32_t size;
+  int buffer_index;
+  direction way;
   const owner_type* owner = nullptr;
-  void* home_of_object = nullptr;  // in the waiter's frame; valid while there is a waiter
-  std::byte* data = nullptr;
-  std::uint64_t offset = 0;
-  std::uint32_t size = 0;
-  int buffer_index = -1;
-  direction way = direction::read;
-  bool turn_with_waiter = false;  // a stream's read was delivered: the waiter ends the turn
+  void* home_of_object;  // in the waiter's frame; set with `owner`, valid while there is a waiter
   alignas(16) std::byte object[owned_capacity];
 
+  // The kernel transfers no more than this at once (MAX_RW_COUNT, read(2)); a longer request ends
+  // short, as read and write always may.
+  static constexpr std::size_t longest_transfer = 0x7ffff000;
+
+  [[gnu::always_inline]] rw_record(rw_request& q, bool stream, int index) noexcept
+      : file(std::move(q.file)),
+        lock(std::move(q.lock)),
+        data(q.data),
+        offset(stream ? ~std::uint64_t{0} : q.offset),
+        size(static_cast<std::uint32_t>(std::min(q.size, longest_transfer))),
+        buffer_index(index),
+        way(q.way) {}
   ~rw_record() {
     if (owner != nullptr) owner->destroy(object);
   }
@@ -72,45 +79,26 @@ struct rw_record {
     }
   }
 
-  static after_completion complete(record& r, op_waiter* w, std::int32_t res, std::uint32_t,
-                                   bool) noexcept {
-    auto& p = r.as<rw_record>();
-    if (res == -EINTR && w != nullptr) return after_completion::resubmit;
-    if (w != nullptr) {
-      if (p.owner != nullptr) {
-        std::exchange(p.owner, nullptr)->move(p.home_of_object, p.object);
-        static_cast<rw_awaiter*>(w)->object_away_ = false;
-      }
-      if (static_cast<rw_awaiter*>(w)->has_turn_) {
-        // Until it resumes it may still be dropped, and then gives back what lies in this memory.
-        static_cast<rw_awaiter*>(w)->request_.lock = std::move(p.lock);
-        if (buffer_block* block = static_cast<rw_awaiter*>(w)->request_.lock.get())
-          block->holder = nullptr;
-        p.turn_with_waiter = true;
-      }
-    } else if (res > 0 && p.way == direction::read) {
-      auto& f = state_of(*p.file.get());
-      if (f.stream != nullptr) keep_bytes(*f.stream, p.data, static_cast<std::size_t>(res));
-    }
-    return after_completion::finish;
-  }
-
-  // Nobody took what a stream delivered: the next reader does.
-  static void keep_bytes(fs::stream_queue& s, const std::byte* data, std::size_t n) noexcept {
-    try {
-      s.left_over.append(reinterpret_cast<const char*>(data), n);
-    } catch (const std::bad_alloc&) {
-      PARKRING_CHECK(false, "out of memory while keeping bytes that a dropped read had received");
+  // The read that had its turn is over.
+  static void pass_turn(fs::stream_queue& s) noexcept {
+    s.reading = false;
+    // `restart` serves the next from what was left over, or sends it to the kernel.
+    if (waiter* behind = s.waiting.pop_front()) {
+      auto* op = static_cast<op_waiter*>(behind);
+      op->restart(*op);
     }
   }
 
-  static void destroy(record& r) noexcept {
+  static void destroy(record& r) noexcept { end_payload(r); }
+
+  [[gnu::always_inline]] static void end_payload(record& r) noexcept {
     auto& p = r.as<rw_record>();
-    // Another request may share the lock; this one is not who has the bytes any more.
-    if (buffer_block* block = p.lock.get(); block != nullptr && block->holder == &r)
-      block->holder = nullptr;
-    if (p.way == direction::read && !p.turn_with_waiter) {
-      if (auto& f = state_of(*p.file.get()); f.stream != nullptr) {
+    if (p.way == direction::write) {
+      // Other writes may share the lock; this one is not who has the bytes any more.
+      if (buffer_block* block = p.lock.get(); block != nullptr && block->holder == &r)
+        block->holder = nullptr;
+    } else if (p.file.get() != nullptr) {  // else the waiter has it, and with it the turn
+      if (auto& f = state_of(*p.file.get()); f.stream != nullptr) [[unlikely]] {
         const file_ref keep = p.file.share();
         p.~rw_record();
         pass_turn(*f.stream);
@@ -120,13 +108,44 @@ struct rw_record {
     p.~rw_record();
   }
 
-  // The read that had its turn is over.
-  static void pass_turn(fs::stream_queue& s) noexcept {
-    s.reading = false;
-    // `restart` serves the next from what was left over, or sends it to the kernel.
-    if (waiter* behind = s.waiting.pop_front()) {
-      auto* op = static_cast<op_waiter*>(behind);
-      op->restart(*op);
+  static after_completion complete(record& r, op_waiter* w, std::int32_t res, std::uint32_t,
+                                   bool) noexcept {
+    auto& p = r.as<rw_record>();
+    if (w != nullptr) [[likely]] {
+      auto& waiting = *static_cast<rw_awaiter*>(w);
+      if (p.owner != nullptr) {
+        if (res == -EINTR) return after_completion::resubmit;
+        std::exchange(p.owner, nullptr)->move(p.home_of_object, p.object);
+        waiting.object_away_ = false;
+      }
+      if (res < 0 || waiting.has_turn_) [[unlikely]] {
+        if (res == -EINTR) return after_completion::resubmit;
+        p.give_back(waiting);
+      }
+    } else if (res > 0 && p.way == direction::read) {
+      auto& f = state_of(*p.file.get());
+      if (f.stream != nullptr) keep_bytes(*f.stream, p.data, static_cast<std::size_t>(res));
+    }
+    end_payload(r);
+    return after_completion::ended;
+  }
+
+  // What the waiter needs again: the file, to tell of an error; and for a read of a stream the
+  // lock, because until it resumes it may still be dropped, and then gives back the bytes.
+  void give_back(rw_awaiter& waiting) noexcept {
+    if (waiting.has_turn_) {
+      waiting.request_.lock = std::move(lock);
+      if (buffer_block* block = waiting.request_.lock.get()) block->holder = nullptr;
+    }
+    waiting.request_.file = std::move(file);
+  }
+
+  // Nobody took what a stream delivered: the next reader does.
+  static void keep_bytes(fs::stream_queue& s, const std::byte* data, std::size_t n) noexcept {
+    try {
+      s.left_over.append(reinterpret_cast<const char*>(data), n);
+    } catch (const std::bad_alloc&) {
+      PARKRING_CHECK(false, "out of memory while keeping bytes that a dropped read had received");
     }
   }
 
@@ -140,7 +159,6 @@ struct rw_record {
   }
 
   static void submit(rw_awaiter& w) noexcept { w.submit(); }
-  static bool take_left_over(rw_awaiter& w) noexcept { return w.take_left_over(); }
 
   static const record_type read_type;
   static const record_type write_type;
@@ -161,51 +179,81 @@ bool rw_awaiter::take_left_over() noexcept {
   return true;
 }
 
+[[gnu::always_inline]] inline bool rw_awaiter::try_inline(exec::core& core,
+                                                          file_state& f) noexcept {
+  const bool read = request_.way == direction::read;
+  auto& policy = read ? f.inline_reads : f.inline_writes;
+  if (f.inline_first != fs::inline_mode::always && !policy.worth_trying()) return false;
+  if (request_.data == nullptr && request_.size != 0) return false;
+  const std::size_t n = std::min(request_.size, rw_record::longest_transfer);
+  const long got = op::rw_nowait(read, f.fd.get(), request_.data, n, request_.offset);
+  // A short inline answer may only mean that the rest would have blocked, so it does not count as
+  // an answer; that it is the end of the file is for a read through the ring to tell.
+  if (got != static_cast<long>(n) && (read || got <= 0)) {
+    if (got < 0) {
+      ++core.counted.inline_misses;
+      if (got == -EOPNOTSUPP)
+        policy.give_up();
+      else
+        policy.miss();
+    }
+    return false;
+  }
+  policy.hit();
+  ++core.counted.inline_hits;
+  answer = static_cast<std::int32_t>(got);
+  finished_ = true;
+  request_.lock.reset();
+  return core.spend_budget();
+}
+
+[[gnu::always_inline]] inline record* rw_awaiter::make_record_on(exec::core& core,
+                                                                 file_state& f) noexcept {
+  const bool read = request_.way == direction::read;
+  record* r = core.ops.acquire(read ? rw_record::read_type : rw_record::write_type);
+  if (r == nullptr) return nullptr;
+  buffer_block* const block = request_.lock.get();
+  int index = -1;
+  if (block != nullptr) {
+    block->holder = r;
+    index = core.buffers.index_of(*block);
+  }
+  if (index < 0) ++core.counted.unregistered_buffers;
+  auto& p = r->emplace<rw_record>(request_, f.kind == fs::file_kind::stream, index);
+  if (owner_ != nullptr) [[unlikely]] {
+    owner_->move(p.object, owned_);
+    p.owner = owner_;
+    p.home_of_object = owned_;
+    p.data = owner_->data(p.object);
+    object_away_ = true;
+  }
+  if (f.slot < 0) [[unlikely]] register_file(core, f);
+  return r;
+}
+
+[[gnu::always_inline]] inline void rw_awaiter::submit_on(exec::core& core,
+                                                         file_state& f) noexcept {
+  record* r = make_record_on(core, f);
+  if (r == nullptr) return core.ops.starve(*this);
+  core.ops.submit_by(*r, this,
+                     [](record& rec_, abi::sqe& e) noexcept { rw_record::prepare(rec_, e); });
+}
+
 bool rw_awaiter::try_now() noexcept {
   auto& core = exec::this_core();
   auto& f = state_of(*request_.file.get());
-  PARKRING_CHECK(f.home_of == core.home_of, "await a file's requests on the runtime it belongs to");
-  const bool read = request_.way == direction::read;
-  if (f.closed) {
-    answer = -EBADF;
+  PARKRING_CHECK(f.home_of.core() == &core,
+                 "await a file's requests on the runtime it belongs to");
+  if (f.closed || request_.offset > INT64_MAX) [[unlikely]] {
+    answer = f.closed ? -EBADF : -EINVAL;
     finished_ = true;
-  } else if (request_.offset > INT64_MAX) {
-    answer = -EINVAL;
-    finished_ = true;
-  } else if (f.kind == fs::file_kind::stream) {
-    return false;
-  } else if (f.direct || f.inline_first == fs::inline_mode::never ||
-             (f.inline_first == fs::inline_mode::automatic &&
-              (core.ops.live() > few_operations || core.more_ready_than(few_operations)))) {
-    return false;
-  } else {
-    auto& policy = read ? f.inline_reads : f.inline_writes;
-    if (f.inline_first != fs::inline_mode::always && !policy.worth_trying()) return false;
-    if (request_.data == nullptr && request_.size != 0) return false;
-    const std::size_t n = std::min(request_.size, longest_transfer);
-    const long got =
-        read ? op::read_nowait(f.fd.get(), request_.data, n, request_.offset)
-             : op::write_nowait(f.fd.get(), request_.data, n, request_.offset);
-    // A short inline answer may only mean that the rest would have blocked, so it does not count
-    // as an answer, unless it is the end of the file (which only a read through the ring tells).
-    if (got == static_cast<long>(n) || (!read && got > 0)) {
-      policy.hit();
-      ++core.counted.inline_hits;
-      answer = static_cast<std::int32_t>(got);
-      finished_ = true;
-      request_.lock.reset();
-    } else {
-      if (got < 0) {
-        ++core.counted.inline_misses;
-        if (got == -EOPNOTSUPP)
-          policy.give_up();
-        else
-          policy.miss();
-      }
-      return false;
-    }
+    return core.spend_budget();
   }
-  return core.spend_budget();
+  if (f.never_inline) return false;
+  if (f.inline_first == fs::inline_mode::automatic &&
+      (core.ops.live() > few_operations || core.more_ready_than(few_operations)))
+    return false;
+  return try_inline(core, f);
 }
 
 void rw_awaiter::start(std::coroutine_handle<> h) {
@@ -215,18 +263,16 @@ void rw_awaiter::start(std::coroutine_handle<> h) {
   task = core.current;
   restart = [](op_waiter& w) noexcept { rw_record::submit(static_cast<rw_awaiter&>(w)); };
   auto& f = state_of(*request_.file.get());
-  if (f.stream != nullptr && request_.way == direction::read && f.stream->reading) {
-    f.stream->waiting.push_back(*this);
-    return;
-  }
-  submit();
+  if (f.stream != nullptr) [[unlikely]]
+    submit();
+  else
+    submit_on(core, f);
 }
 
 void rw_awaiter::submit() noexcept {
   auto& f = state_of(*request_.file.get());
   auto& core = exec::core_at(f.home_of);
-  const bool read = request_.way == direction::read;
-  if (f.stream != nullptr && read) {
+  if (f.stream != nullptr && request_.way == direction::read) {
     if (f.stream->reading && !has_turn_) {  // another read came first
       f.stream->waiting.push_back(*this);
       return;
@@ -234,39 +280,12 @@ void rw_awaiter::submit() noexcept {
     f.stream->reading = has_turn_ = true;
     if (take_left_over()) return core.ready.push_back(*this);
   }
-  record* r = make_record();
-  if (r == nullptr) return core.ops.starve(*this);
-  core.ops.submit_by(*r, this,
-                     [](record& rec_, abi::sqe& e) noexcept { rw_record::prepare(rec_, e); });
+  submit_on(core, f);
 }
 
 record* rw_awaiter::make_record() noexcept {
   auto& f = state_of(*request_.file.get());
-  auto& core = exec::core_at(f.home_of);
-  const bool read = request_.way == direction::read;
-  record* r = core.ops.acquire(read ? rw_record::read_type : rw_record::write_type);
-  if (r == nullptr) return nullptr;
-  auto& p = r->emplace<rw_record>();
-  p.file = request_.file.share();
-  p.lock = std::move(request_.lock);
-  p.data = request_.data;
-  p.size = static_cast<std::uint32_t>(std::min(request_.size, longest_transfer));
-  p.offset = f.kind == fs::file_kind::stream ? ~std::uint64_t{0} : request_.offset;
-  p.way = request_.way;
-  if (owner_ != nullptr) {
-    owner_->move(p.object, owned_);
-    p.owner = owner_;
-    p.home_of_object = owned_;
-    p.data = owner_->data(p.object);
-    object_away_ = true;
-  }
-  if (buffer_block* block = p.lock.get()) {
-    block->holder = r;
-    p.buffer_index = core.buffers.index_of(*block);
-  }
-  if (p.buffer_index < 0) ++core.counted.unregistered_buffers;
-  if (f.slot < 0) register_file(core, f);
-  return r;
+  return make_record_on(exec::core_at(f.home_of), f);
 }
 
 int rw_awaiter::refusal() const noexcept {
@@ -305,11 +324,11 @@ void rw_awaiter::end_turn(bool delivered) noexcept {
 
 void rw_awaiter::wait_for_kernel() noexcept {
   if (rec == nullptr) return;
-  auto& core = exec::core_at(request_.file.get()->home_of);
   record& mine = *rec;
+  auto& ops = static_cast<op::operations&>(*mine.owner);
   has_turn_ = false;  // the record passes it
   op_waiter::abandon();
-  core.ops.wait_for(mine);
+  ops.wait_for(mine);
 }
 
 }  // namespace parkring::detail

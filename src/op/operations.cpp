@@ -102,9 +102,11 @@ void operations::orphan_all() noexcept {
                                                          std::uint32_t flags) noexcept {
   const bool more = (flags & abi::cqe_f_more) != 0;
   op_waiter* w = r.waiter;
+  bool ended = r.type->destroy == nullptr;
   if (r.type->complete != nullptr) {
     const auto then = r.type->complete(r, w, res, flags, more);
-    if (then == after_completion::resubmit && !more) {
+    ended = ended || then == after_completion::ended;
+    if (then == after_completion::resubmit && !more) [[unlikely]] {
       PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
       ++resubmissions;
       r.entry_flags = 0;  // of a chain the kernel has dropped the rest: this part goes alone
@@ -125,7 +127,7 @@ void operations::orphan_all() noexcept {
       ready_.push_back(*w->chain->whole);
   }
   r.unlink();  // from the cancels, when its wish was not sent yet
-  if (r.type->destroy != nullptr) r.type->destroy(r);
+  if (!ended) r.type->destroy(r);
   end(r);
 }
 

@@ -67,6 +67,7 @@ struct op_waiter : waiter {
 /// What the driver does after a record's `complete`.
 enum class after_completion : std::uint8_t {
   finish,    // wake the waiter, end the record
+  ended,     // wake the waiter; the payload is gone already, so `destroy` is not called
   resubmit,  // the request was interrupted before it did anything: submit it again
 };
 
@@ -117,7 +118,11 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   P& emplace(Args&&... args) {
     static_assert(sizeof(P) <= record_payload_size && alignof(P) <= 16,
                   "the payload does not fit into a record; box the large part");
-    return *::new (static_cast<void*>(payload)) P(std::forward<Args>(args)...);
+    // Without arguments: no parentheses, which would zero the whole payload first.
+    if constexpr (sizeof...(Args) == 0)
+      return *::new (static_cast<void*>(payload)) P;
+    else
+      return *::new (static_cast<void*>(payload)) P(std::forward<Args>(args)...);
   }
 };
 

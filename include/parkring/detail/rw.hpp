@@ -6,9 +6,10 @@
 //   inline      tried first where few requests are pending and the file has proven to answer
 //               from the page cache: preadv2/pwritev2 with RWF_NOWAIT, which never blocks. It
 //               works on the memory directly and synchronously; nothing is handed over.
-//   in a record the lock, a reference to the file and an owned object move into the operation
+//   in a record the lock, the reference to the file and an owned object move into the operation
 //               record; a waiter that goes away leaves them there until the kernel is done.
-//   completed   the result, and an owned object, move back to the waiter if there still is one.
+//   completed   the result moves back to the waiter if there still is one, with an owned object,
+//               and with the file when there is an error to tell.
 #pragma once
 
 #include <coroutine>
@@ -23,6 +24,10 @@
 #include <parkring/detail/file_ref.hpp>
 #include <parkring/detail/record.hpp>
 #include <parkring/error.hpp>
+
+namespace parkring::exec {
+class core;
+}
 
 namespace parkring::detail {
 
@@ -118,7 +123,10 @@ class rw_awaiter : public op_waiter {
  private:
   friend struct rw_record;
   [[noreturn]] void fail() const;
+  bool try_inline(exec::core& core, file_state& f) noexcept;
   void submit() noexcept;
+  void submit_on(exec::core& core, file_state& f) noexcept;
+  record* make_record_on(exec::core& core, file_state& f) noexcept;
   bool take_left_over() noexcept;
   void end_turn(bool delivered) noexcept;
 

@@ -28,6 +28,16 @@ class file;
 
 namespace parkring::detail {
 
+/// The error of handing over memory whose owner is not known.
+template <class Memory>
+[[noreturn]] void hand_memory_over() {
+  static_assert(sizeof(Memory) == 0,
+                "this argument does not say who keeps the memory alive while the kernel has it. "
+                "Hand over a parkring::buffer, or an owner that moves in and comes back: "
+                "std::move(vector), or parkring::copying(span), or, where the frame cannot die "
+                "early, parkring::borrowed(span)");
+}
+
 struct sync_request {
   using value_type = void;
   file_ref file;
@@ -209,14 +219,19 @@ class file {
     return write_at(borrowed_span<const std::byte>{from.bytes}, offset);
   }
 
-  template <class Span>
-    requires std::ranges::contiguous_range<Span> &&
-             (!owns_memory<std::remove_cvref_t<Span>> || std::is_lvalue_reference_v<Span>)
-  void read_at(Span&&, std::uint64_t) = delete;
-  template <class Span>
-    requires std::ranges::contiguous_range<Span> &&
-             (!owns_memory<std::remove_cvref_t<Span>> || std::is_lvalue_reference_v<Span>)
-  void write_at(Span&&, std::uint64_t) = delete;
+  /// Not for spans and other views, nor for lvalues: the error says what to write instead.
+  template <class Memory>
+    requires std::ranges::contiguous_range<Memory> &&
+             (!owns_memory<std::remove_cvref_t<Memory>> || std::is_lvalue_reference_v<Memory>)
+  rw_operation<locking> read_at(Memory&&, std::uint64_t) {
+    detail::hand_memory_over<Memory>();
+  }
+  template <class Memory>
+    requires std::ranges::contiguous_range<Memory> &&
+             (!owns_memory<std::remove_cvref_t<Memory>> || std::is_lvalue_reference_v<Memory>)
+  rw_operation<locking> write_at(Memory&&, std::uint64_t) {
+    detail::hand_memory_over<Memory>();
+  }
 
   /// Reads until all of `into` is filled.
   ///
@@ -284,6 +299,7 @@ class file {
   }
   rw_operation<locking> with_lock(detail::direction way, detail::buffer_block* block,
                                   std::uint64_t offset, std::size_t count) const;
+  void check_usable() const;
   void drop() noexcept;
 
   detail::file_state_base* state_ = nullptr;
@@ -329,15 +345,5 @@ namespace parkring {
 [[nodiscard]] inline alignment aligned(const fs::file& f) noexcept {
   return {f.memory_alignment()};
 }
-
-namespace detail {
-template <class S>
-struct hand_memory_over_in_one_of_four_ways {
-  static_assert(sizeof(S) == 0,
-                "a span does not say who keeps the memory alive while the kernel has it. Hand over "
-                "(3) a parkring::buffer, (2) an owner: std::move(vector), (1) parkring::copying("
-                "span), or parkring::borrowed(span) where the frame cannot die early");
-};
-}  // namespace detail
 
 }  // namespace parkring
