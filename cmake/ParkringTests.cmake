@@ -32,6 +32,18 @@ function(parkring_test_program name labels)
     PARKRING_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE
     ${parkring_support} parkring-static GTest::gtest GTest::gmock GTest::gtest_main)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    # A test runs for moments and compiles for longer: the library is optimised, its tests little.
+    target_compile_options(${name} PRIVATE -O1)
+  endif()
+  # What nearly every test includes, parsed once for all programs.
+  get_property(first GLOBAL PROPERTY parkring_first_test)
+  if(first)
+    target_precompile_headers(${name} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <parkring/parkring.hpp>)
+    set_property(GLOBAL PROPERTY parkring_first_test ${name})
+  endif()
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   gtest_discover_tests(${name}

@@ -81,11 +81,9 @@ class [[nodiscard("co_await it")]] blocking_operation {
 ///
 /// GCC 12 destroys a lambda twice that is written inside the awaiting expression and captures by
 /// value what has a destructor: name it first, `auto fn = [p] {...}; co_await blocking(fn);`.
-template <class Fn>
-  requires std::invocable<std::decay_t<Fn>&>
-[[nodiscard("co_await it")]] auto blocking(Fn&& fn) {
-  // By reference: GCC 12 ends a closure that is passed by value inside a co_await twice.
-  return detail::blocking_operation<std::decay_t<Fn>>(std::forward<Fn>(fn));
+template <std::invocable Fn>
+[[nodiscard("co_await it")]] auto blocking(Fn fn) {
+  return detail::blocking_operation<Fn>(std::move(fn));
 }
 
 }  // namespace parkring

@@ -101,7 +101,7 @@ class runtime {
   /// *Errors*: what `a` throws.
   template <detail::awaitable A>
     requires(!std::is_lvalue_reference_v<A>)
-  detail::await_result_t<A> run(A&& a) {
+  decltype(auto) run(A&& a) {
     using T = detail::await_result_t<A>;
     detail::task_cell& cell = detail::spawn_awaitable_on(
         core(), std::source_location::current(), std::forward<A>(a));

@@ -140,7 +140,7 @@ std::byte* take_adopted(buffer_block& block) noexcept {
 void throw_locked(const buffer_block& block) {
   std::string who = "a request of another runtime";
   if (block.locker.is_here()) {
-    who = "a request that was made and not awaited yet";
+    who = "a request that was made and has not ended";
     if (block.holder != nullptr && block.holder->type->describe != nullptr)
       block.holder->type->describe(*block.holder, who = "");
   }

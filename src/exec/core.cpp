@@ -47,6 +47,7 @@ core::core(const runtime_options& o, kernel::kernel& kernel)
     detail::this_thread_core = nullptr;
     buf::this_thread_pool = nullptr;
   };
+  PARKRING_CHECK(o.max_operations > 0, "let the runtime have at least one operation at a time");
   const int answer = driver.ring.bind_to_this_thread();
   if (answer < 0)
     throw std::system_error(-answer, std::generic_category(),
@@ -75,6 +76,7 @@ void core::run_until_ended(const detail::task_cell& target) {
   PARKRING_CHECK(!running_, "this runtime is running already: inside its tasks, co_await instead");
   running_ = true;
   const core_scope scope(*this);
+  stack_base = detail::stack_pointer();
   while (target.state == detail::task_state::live) {
     run_batch();
     if (home_->has_messages()) [[unlikely]] run_messages();
@@ -86,7 +88,7 @@ void core::run_until_ended(const detail::task_cell& target) {
 }
 
 void core::attend() noexcept {
-  while (next_frame != nullptr)  // builds without tail calls transfer this way
+  while (next_frame != nullptr)  // see transfer()
     std::coroutine_handle<>::from_address(std::exchange(next_frame, nullptr)).resume();
   attention = false;
   current = nullptr;

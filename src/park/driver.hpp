@@ -66,6 +66,9 @@ class driver {
     if (answer < 0) [[unlikely]]
       enter_failed(answer);
     ops.reap();
+    // Before anybody is resumed: their requests could take the room that a cancel waits for, turn
+    // after turn.
+    ops.fill_queue();
     if (!timers.empty()) fire_timers();
   }
 

@@ -2,13 +2,14 @@
 // the budget. The rest of the runtime derives from this and stays out of public headers.
 //
 // Exactly one coroutine runs at a time on a runtime's thread, and never below another one on the
-// stack: awaits hand over by symmetric transfer, or, where the build does not guarantee tail
-// calls, through `next_frame`, which the run loop resumes. So a million ready awaits need no stack
-// in any build, and a frame that is destroyed is never one that is running, except the current
+// stack: awaits hand over by symmetric transfer, or, where the build makes calls of those, through
+// `next_frame` every so often, which the run loop resumes. So a million ready awaits need little
+// stack in any build, and a frame that is destroyed is never one that is running, except the current
 // task's own; `abort` defers that one.
 #pragma once
 
 #include <coroutine>
+#include <cstdint>
 #include <utility>
 
 #include <parkring/detail/home.hpp>
@@ -20,7 +21,8 @@ struct core_base {
   waiter_list ready;
   task_cell* current = nullptr;   // the task whose coroutine is running
   bool attention = false;         // `next_frame` or `doomed` is set
-  void* next_frame = nullptr;     // transfer target, in builds without tail calls
+  void* next_frame = nullptr;     // where to go on, after a transfer that would go too deep
+  std::uintptr_t stack_base = 0;  // of the run loop
   unsigned budget = 0;            // awaits that may still complete without suspending
   task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
   home_ref home_of;               // the way back to this runtime
@@ -55,26 +57,33 @@ extern constinit thread_local core_base* this_thread_core;
   return *core;
 }
 
-// Clang guarantees the tail call of a symmetric transfer in every build; GCC only when it
-// optimises, and not under the sanitizers.
-#if defined(__clang__)
-inline constexpr bool guaranteed_tail_calls = true;
-#elif defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-inline constexpr bool guaranteed_tail_calls = true;
+/// Where the stack of the running function ends.
+[[nodiscard, gnu::always_inline]] inline std::uintptr_t stack_pointer() noexcept {
+#if defined(__x86_64__)
+  std::uintptr_t at;
+  asm volatile("mov %%rsp, %0" : "=r"(at));
+  return at;
+#elif defined(__aarch64__)
+  std::uintptr_t at;
+  asm volatile("mov %0, sp" : "=r"(at));
+  return at;
 #else
-inline constexpr bool guaranteed_tail_calls = false;
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
 #endif
+}
 
 /// What an `await_suspend` returns to continue with `to`, in constant stack in every build.
-template <bool TailCalls = guaranteed_tail_calls>
+///
+/// Most builds turn a symmetric transfer into a jump. Those that do not (GCC below -O2, and under
+/// the sanitizers) call instead, deeper with each transfer; no macro tells which is which. So the
+/// depth is looked at: once it is too great the run loop continues, on a stack that is short again.
 [[nodiscard]] inline std::coroutine_handle<> transfer(std::coroutine_handle<> to) noexcept {
-  if constexpr (TailCalls) {
-    return to;
-  } else {
-    this_thread_core->next_frame = to.address();
-    this_thread_core->attention = true;
-    return std::noop_coroutine();
-  }
+  constexpr std::uintptr_t deep = 32 * 1024;
+  core_base& core = running_core();
+  if (core.stack_base - stack_pointer() < deep) [[likely]] return to;
+  core.next_frame = to.address();
+  core.attention = true;
+  return std::noop_coroutine();
 }
 
 }  // namespace parkring::detail

@@ -261,7 +261,7 @@ class file {
   ///
   /// *Completes when* the device has everything written before the call. *Owns* a reference to the
   /// file. *Thread*: the file's runtime. *Drop*: finished in the background. *Errors*: `io_error`;
-  /// after EIO what was written since the last success may be gone, and a second try proves nothing.
+  /// after EIO what was written since the last success may be gone; a second try proves nothing.
   [[nodiscard]] sync_operation sync();
   /// As `sync`, without metadata that reading does not need (fdatasync(2)).
   [[nodiscard]] sync_operation datasync();

@@ -1,0 +1,7 @@
+#include <parkring/parkring.hpp>
+
+parkring::task<> read(parkring::fs::file& f, parkring::buffer& b) {
+  auto operation = f.read_at(b, 0);
+  (void)co_await std::move(operation);
+  (void)co_await f.read_at(b, 0);
+}

@@ -1,0 +1,9 @@
+#include <array>
+#include <span>
+
+#include <parkring/parkring.hpp>
+
+parkring::task<> read(parkring::fs::file& f) {
+  std::array<std::byte, 16> bytes{};
+  (void)co_await f.read_at(parkring::copying(std::span(bytes)), 0);
+}

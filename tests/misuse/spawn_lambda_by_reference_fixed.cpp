@@ -1,0 +1,8 @@
+#include <parkring/parkring.hpp>
+
+parkring::task<> start() {
+  int captured = 1;
+  auto work = [captured]() -> parkring::task<int> { co_return captured; };
+  auto h = parkring::spawn(work);
+  (void)co_await h;
+}

@@ -1,0 +1,77 @@
+// Linux, with faults put in between: calls of enter that fail, and cancels that do nothing.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+#include "kernel/kernel.hpp"
+
+namespace parkring::testing {
+
+class faulty_kernel final : public kernel::kernel {
+ public:
+  /// What the next calls of enter fail with, before they consume anything; 0 passes.
+  std::deque<int> enter_errors;
+  /// When not 0, every call whose number is a multiple of it fails with `regular_error`.
+  unsigned fail_every = 0;
+  int regular_error = EINTR;
+  /// Consume what is submitted and then say EINTR, as a signal does to a call that also waits.
+  bool interrupt_after_submitting = false;
+  /// Turns each cancel into a request that does nothing, so that nothing can be cancelled.
+  bool ignore_cancels = false;
+
+  std::uint64_t enters = 0;
+  std::uint64_t faults = 0;
+  std::uint64_t largest_submission = 0;
+
+  [[nodiscard]] const char* name() const noexcept override { return "faulty"; }
+
+  [[nodiscard]] int setup(unsigned entries, parkring::kernel::abi::params& p,
+                          parkring::kernel::ring_memory& out) noexcept override {
+    return linux_.setup(entries, p, out);
+  }
+
+  int enter(const parkring::kernel::ring_memory& ring, unsigned to_submit, unsigned min_complete,
+            unsigned flags, const void* arg, std::size_t arg_size) noexcept override {
+    namespace abi = parkring::kernel::abi;
+    ++enters;
+    if (to_submit > largest_submission) largest_submission = to_submit;
+    if (const int error = next_error(); error != 0) {
+      ++faults;
+      if (error == EINTR && interrupt_after_submitting && to_submit != 0)
+        return linux_.enter(ring, to_submit, 0, 0, nullptr, 0);
+      return -error;
+    }
+    if (ignore_cancels) {
+      for (unsigned i = 0; i < to_submit; ++i) {
+        abi::sqe& entry = ring.sqes[(*ring.sq_head + i) & ring.sq_mask];
+        if (entry.opcode != abi::op_async_cancel) continue;
+        entry = {};
+        entry.opcode = abi::op_nop;
+      }
+    }
+    return linux_.enter(ring, to_submit, min_complete, flags, arg, arg_size);
+  }
+
+  int reg(const parkring::kernel::ring_memory& ring, unsigned opcode, const void* arg,
+          unsigned count) noexcept override {
+    return linux_.reg(ring, opcode, arg, count);
+  }
+  void release(parkring::kernel::ring_memory& ring) noexcept override { linux_.release(ring); }
+
+ private:
+  int next_error() noexcept {
+    if (!enter_errors.empty()) {
+      const int error = enter_errors.front();
+      enter_errors.pop_front();
+      return error;
+    }
+    return fail_every != 0 && enters % fail_every == 0 ? regular_error : 0;
+  }
+
+  parkring::kernel::kernel& linux_ = parkring::kernel::linux_kernel();
+};
+
+}  // namespace parkring::testing
