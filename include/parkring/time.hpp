@@ -46,14 +46,13 @@ template <class Rep, class Period>
   }
 }
 
-/// The deadline of a wait of `wait_ns` from now, rounded up so that waits of similar length share a
-/// wake: by at most an eighth of it and half a millisecond. A wake of the thread costs more than
-/// everything else about a timer.
+/// The deadline of a wait of `wait_ns` from now, rounded up so that waits share their wakes: to a
+/// multiple of 524 microseconds from a millisecond on, of at most a quarter of it below. A wake of
+/// the thread costs more than everything else about a timer.
 [[nodiscard]] inline std::uint64_t shared_deadline(std::uint64_t wait_ns) noexcept {
-  constexpr std::uint64_t most = std::uint64_t{1} << 19;
+  constexpr std::uint64_t long_wait = 1'000'000, most = std::uint64_t{1} << 19;
   const std::uint64_t deadline = to_ns(std::chrono::steady_clock::now()) + wait_ns;
-  const std::uint64_t slack = wait_ns / 8 < most ? wait_ns / 8 : most;
-  const std::uint64_t granule = std::bit_floor(slack | 1);
+  const std::uint64_t granule = wait_ns >= long_wait ? most : std::bit_floor(wait_ns / 4 | 1);
   return (deadline + granule - 1) & ~(granule - 1);
 }
 
@@ -96,8 +95,9 @@ class [[nodiscard("co_await it")]] sleep_operation {
 
 /// Waits for a time from now; what is not positive only gives the other tasks their turn.
 ///
-/// *Completes when* the time has passed, never before; later by up to an eighth of it, at most half
-/// a millisecond, so that sleepers share their wakes (use `sleep_until` to be woken more exactly).
+/// *Completes when* the time has passed, never before; later by up to half a millisecond, or a
+/// quarter of it if it is below one millisecond, so that sleepers share their wakes (`sleep_until`
+/// is more exact).
 /// *Owns* a timer. *Thread*: inside a task. *Drop*: the timer is gone at once. *Errors*: none.
 template <class Rep, class Period>
 [[nodiscard("co_await it")]] auto sleep_for(std::chrono::duration<Rep, Period> d) {

@@ -31,6 +31,7 @@ constexpr unsigned batch = 256;  // resumes between two looks at the ring
 void timer_fired(void* context, detail::timer_node& node) noexcept {
   auto& t = static_cast<detail::timed_waiter&>(node);
   t.fired = true;
+  __builtin_prefetch(t.wait.frame);  // resumed soon, and not used for as long as it slept
   if (!t.wait.linked()) static_cast<core*>(context)->ready.push_back(t.wait);
 }
 

@@ -18,6 +18,12 @@ namespace {
 // An inline try pays while it saves a turn of the ring; from about here on a batch is cheaper.
 constexpr std::size_t few_operations = 4;
 
+// Whether the file ends behind the `got` bytes that were read.
+[[gnu::noinline]] bool ends_at(const file_state& f, const rw_request& q, long got) noexcept {
+  const auto done = static_cast<std::size_t>(got);
+  return op::rw_nowait(true, f.fd.get(), q.data + done, q.size - done, q.offset + done) == 0;
+}
+
 // Registering costs a system call, so only a file that is used again is worth it.
 void register_file(exec::core& core, file_state& f) noexcept {
   constexpr std::uint8_t uses_before_registering = 4;
@@ -188,8 +194,9 @@ bool rw_awaiter::take_left_over() noexcept {
   const std::size_t n = std::min(request_.size, rw_record::longest_transfer);
   const long got = op::rw_nowait(read, f.fd.get(), request_.data, n, request_.offset);
   // A short inline answer may only mean that the rest would have blocked, so it does not count as
-  // an answer; that it is the end of the file is for a read through the ring to tell.
-  if (got != static_cast<long>(n) && (read || got <= 0)) {
+  // an answer, unless the file ends there: then the rest reads as nothing.
+  if (got != static_cast<long>(n) && (read || got <= 0) &&
+      !(read && got >= 0 && ends_at(f, request_, got))) {
     if (got < 0) {
       ++core.counted.inline_misses;
       if (got == -EOPNOTSUPP)

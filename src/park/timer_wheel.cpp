@@ -97,7 +97,10 @@ void timer_wheel::collect(std::uint64_t now_ns) noexcept {
       overdue_.splice_back(slot);
     } else {
       // Ends: seen from its own start, a slot's nodes all belong on a lower level.
-      while (timer_node* node = slot.pop_front()) insert(*node);
+      while (timer_node* node = slot.pop_front()) {
+        __builtin_prefetch(slot.front());  // far-off timers are cold: fetch one ahead
+        insert(*node);
+      }
     }
   }
   now_tick_ = target;

@@ -76,6 +76,7 @@ class timer_wheel {
     const advancing_scope scope(*this);
     unsigned count = 0;
     while (timer_node* node = firing_.pop_front()) {
+      __builtin_prefetch(firing_.front());
       --size_;
       ++count;
       fired(*node);
