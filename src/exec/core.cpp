@@ -12,13 +12,13 @@ namespace detail {
 constinit thread_local core_base* this_thread_core = nullptr;
 
 void timed_waiter::disarm() noexcept {
-  if (linked()) static_cast<exec::core*>(core)->driver.timers.cancel(*this);
+  if (linked()) static_cast<exec::core*>(core)->driver.cancel(*this);
 }
 
 void arm_timer(core_base& core, timed_waiter& t, std::uint64_t deadline_ns) noexcept {
   t.core = &core;
   t.fired = false;
-  static_cast<exec::core&>(core).driver.timers.arm(t, deadline_ns);
+  static_cast<exec::core&>(core).driver.arm(t, deadline_ns);
 }
 
 }  // namespace detail

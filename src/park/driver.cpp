@@ -5,8 +5,8 @@
 namespace parkring::park {
 
 bool driver::time_left(kernel::abi::timespec64& left) const noexcept {
-  if (timers.empty()) return false;
-  const std::uint64_t deadline = timers.next_deadline();
+  if (timers.empty() && shared_timers.empty()) return false;
+  const std::uint64_t deadline = std::min(timers.next_deadline(), shared_timers.next_deadline());
   const std::uint64_t now = now_ns();
   const std::uint64_t ns = deadline > now ? deadline - now : 0;
   left.tv_sec = static_cast<std::int64_t>(ns / 1'000'000'000u);
@@ -15,7 +15,10 @@ bool driver::time_left(kernel::abi::timespec64& left) const noexcept {
 }
 
 void driver::fire_timers() noexcept {
-  timers.advance(now_ns(), [this](detail::timer_node& node) { fired_(context_, node); });
+  const std::uint64_t now = now_ns();
+  const auto fired = [this](detail::timer_node& node) { fired_(context_, node); };
+  timers.advance(now, fired);
+  shared_timers.advance(now, fired);
 }
 
 void driver::enter_failed(int answer) noexcept {

@@ -42,6 +42,7 @@ class driver {
       : ring(k, queue_sizes),
         ops(ring, ready, max_operations + 1),  // one is the waker's
         timers(now_ns()),
+        shared_timers(now_ns(), shared_bits),
         wake(ops),
         ready_(ready),
         fired_(fired),
@@ -69,18 +70,31 @@ class driver {
     // Before anybody is resumed: their requests could take the room that a cancel waits for, turn
     // after turn.
     ops.fill_queue();
-    if (!timers.empty()) fire_timers();
+    if (!timers.empty() || !shared_timers.empty()) fire_timers();
   }
 
   ring::ring ring;
   op::operations ops;
+  // Deadlines on a multiple of 2^shared_bits ns, which relative waits are rounded to, have a wheel
+  // of their own: its coarse ticks hold the next milliseconds without dealing them out again.
+  static constexpr unsigned shared_bits = 19;
   timer_wheel timers;
+  timer_wheel shared_timers;
+
+  void arm(detail::timer_node& t, std::uint64_t deadline_ns) noexcept {
+    wheel_of(deadline_ns).arm(t, deadline_ns);
+  }
+  void cancel(detail::timer_node& t) noexcept { wheel_of(t.deadline_ns).cancel(t); }
+
   waker wake;
 
   std::uint64_t turns = 0;
   std::uint64_t refusals = 0;  // enters answered with EAGAIN or EBUSY
 
  private:
+  [[nodiscard]] timer_wheel& wheel_of(std::uint64_t deadline_ns) noexcept {
+    return deadline_ns % (1u << shared_bits) == 0 ? shared_timers : timers;
+  }
   /// How long until the nearest deadline; false when there is none.
   bool time_left(kernel::abi::timespec64& left) const noexcept;
   void fire_timers() noexcept;

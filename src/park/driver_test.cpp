@@ -126,7 +126,7 @@ TEST(Driver, a_deadline_ends_the_park_and_no_timer_fires_early) {
   rig r;
   timer t;
   const std::uint64_t deadline = now_ns() + 3'000'000;
-  r.d.timers.arm(t, deadline);
+  r.d.arm(t, deadline);
   while (t.fired == 0) r.d.park(true);
   EXPECT_GE(t.at, deadline);
   EXPECT_EQ(t.fired, 1);
@@ -135,7 +135,7 @@ TEST(Driver, a_deadline_ends_the_park_and_no_timer_fires_early) {
 TEST(Driver, a_deadline_in_the_past_does_not_block) {
   rig r;
   timer t;
-  r.d.timers.arm(t, 1);
+  r.d.arm(t, 1);
   r.d.park(true);
   EXPECT_EQ(t.fired, 1);
 }
@@ -145,7 +145,7 @@ TEST(Driver, timers_fire_although_work_never_ends) {
   timer t;
   detail::waiter w;
   r.ready.push_back(w);
-  r.d.timers.arm(t, now_ns() + 100'000);
+  r.d.arm(t, now_ns() + 100'000);
   while (t.fired == 0) r.d.park(false);
   EXPECT_EQ(t.fired, 1);
 }
@@ -158,7 +158,7 @@ TEST(Driver, completions_become_ready_before_timers_of_the_same_turn) {
     detail::waiter wait;
   } t;
   r.submit(l, &w);
-  r.d.timers.arm(t, 1);
+  r.d.arm(t, 1);
   r.d.park(true);
   EXPECT_EQ(t.fired, 1);
   EXPECT_EQ(r.ready.front(), &w);
@@ -175,11 +175,11 @@ TEST(Driver, a_cancel_that_found_the_queue_full_is_sent_before_the_thread_sleeps
   r.submit(filler, nullptr);  // takes the only entry
   w.reset();
   timer patience;  // ends the test if the cancel is forgotten
-  r.d.timers.arm(patience, now_ns() + 10'000'000'000u);
+  r.d.arm(patience, now_ns() + 10'000'000'000u);
   while (dropped.destroyed == 0 && patience.fired == 0) r.d.park(true);
   EXPECT_EQ(dropped.destroyed, 1);
   EXPECT_EQ(patience.fired, 0);
-  r.d.timers.cancel(patience);
+  r.d.cancel(patience);
 }
 
 TEST(Driver, a_refused_enter_loses_no_request) {

@@ -4,16 +4,17 @@
 
 namespace parkring::park {
 
-timer_wheel::timer_wheel(std::uint64_t now_ns) noexcept
-    : now_ns_(now_ns), now_tick_(now_ns >> tick_bits) {}
+timer_wheel::timer_wheel(std::uint64_t now_ns, unsigned bits) noexcept
+    : bits_(bits), now_ns_(now_ns), now_tick_(now_ns >> bits) {}
 
 timer_wheel::~timer_wheel() {
   PARKRING_CHECK(!advancing_, "a timer's callback destroyed the wheel; do it after advance");
 }
 
 // Rounded up. Written without an addition that could overflow for deadlines near the end of time.
-std::uint64_t timer_wheel::tick_of(std::uint64_t deadline_ns) noexcept {
-  return (deadline_ns >> tick_bits) + ((deadline_ns & (tick_ns - 1)) != 0 ? 1 : 0);
+std::uint64_t timer_wheel::tick_of(std::uint64_t deadline_ns) const noexcept {
+  const std::uint64_t part = (std::uint64_t{1} << bits_) - 1;
+  return (deadline_ns >> bits_) + ((deadline_ns & part) != 0 ? 1 : 0);
 }
 
 // Requires: tick > now_tick_, so that they differ in some bit.
@@ -76,14 +77,14 @@ std::uint64_t timer_wheel::next_deadline() const noexcept {
   if (!overdue_.empty() || !firing_.empty()) return now_ns_;
   if (levels_in_use_ == 0) return never;
   const std::uint64_t tick = start_tick(earliest());
-  return tick >> (64 - tick_bits) != 0 ? never : tick << tick_bits;
+  return tick >> (64 - bits_) != 0 ? never : tick << bits_;
 }
 
 // Moves the clock to `now_ns` and all that is due onto `firing_`, in order.
 void timer_wheel::collect(std::uint64_t now_ns) noexcept {
   PARKRING_CHECK(now_ns >= now_ns_, "the clock went backwards; give the wheel a monotonic clock");
   now_ns_ = now_ns;
-  const std::uint64_t target = now_ns >> tick_bits;
+  const std::uint64_t target = now_ns >> bits_;
   while (levels_in_use_ != 0) {
     const place at = earliest();
     const std::uint64_t start = start_tick(at);

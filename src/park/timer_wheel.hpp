@@ -1,6 +1,6 @@
 // The timers of one thread: a hierarchical wheel of intrusive nodes.
 //
-// Time is cut into ticks of 16,384 ns, counted from clock 0. A deadline is rounded up to a tick and
+// Time is cut into ticks, by default of 16,384 ns, counted from clock 0. A deadline is rounded up to a tick and
 // the clock down, so no timer fires early; it fires less than one tick late.
 //
 // Protocol
@@ -45,7 +45,8 @@ class timer_wheel {
   /// of the clock, so also this one, is accepted and never fires.
   static constexpr std::uint64_t never = UINT64_MAX;
 
-  explicit timer_wheel(std::uint64_t now_ns) noexcept;
+  /// A tick lasts 2^bits ns: the default suits timers that should be exact.
+  explicit timer_wheel(std::uint64_t now_ns, unsigned bits = tick_bits) noexcept;
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
   /// Lets go of every armed node without firing it.
@@ -106,7 +107,7 @@ class timer_wheel {
     timer_wheel& wheel;
   };
 
-  [[nodiscard]] static std::uint64_t tick_of(std::uint64_t deadline_ns) noexcept;
+  [[nodiscard]] std::uint64_t tick_of(std::uint64_t deadline_ns) const noexcept;
   [[nodiscard]] place place_of(std::uint64_t tick) const noexcept;
   [[nodiscard]] place earliest() const noexcept;
   [[nodiscard]] std::uint64_t start_tick(place at) const noexcept;
@@ -114,6 +115,7 @@ class timer_wheel {
   void mark_empty(place at) noexcept;
   void collect(std::uint64_t now_ns) noexcept;
 
+  const unsigned bits_;
   std::uint64_t now_ns_;
   std::uint64_t now_tick_;
   std::size_t size_ = 0;
