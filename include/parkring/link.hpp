@@ -85,6 +85,7 @@ class chain_awaiter : op_waiter {
     auto& core = running_core();
     frame = h.address();
     task = core.current;
+    parts_.for_each([](auto& part) { part.chain_prepare(); });
     restart = [](op_waiter& w) noexcept { static_cast<chain_awaiter&>(w).submit(); };
     submit();
   }

@@ -108,12 +108,10 @@ class task_group {
 };
 
 inline task_group::~task_group() {
-  // The joiner first: what is woken below must not find the group again.
-  if (joiner_ != nullptr) {
-    joiner_->group_ = nullptr;
-    joiner_ = nullptr;
-  }
+  // Members first: one of them may own the joiner, which then leaves by itself. Nothing is resumed
+  // before the group is gone.
   members_.abort_all();
+  if (joiner_ != nullptr) joiner_->group_ = nullptr;
 }
 
 }  // namespace parkring

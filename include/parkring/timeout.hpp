@@ -64,7 +64,7 @@ using timeout_result = std::conditional_t<std::is_void_v<T>, bool, std::optional
 
 // The short way, for awaiters that tell whether they are done: no coroutine in between. The inner
 // awaiter and the timer both wake the awaiting coroutine; the first to do so resumes it, and
-// `await_resume` takes the other off its list before anything else can run.
+// `await_resume` ends both before anything else can run.
 template <class Awaiter, class T>
 class direct_timeout_awaiter {
  public:
@@ -92,15 +92,21 @@ class direct_timeout_awaiter {
       drop();  // here, not later, so that what follows can rely on it
       return {};
     }
+    // It may still stand on the ready list, when the timer resumed us: it must not do so again.
+    const at_end leave{*this};
     if constexpr (std::is_void_v<T>) {
       inner_.await_resume();
       return true;
     } else {
-      return inner_.await_resume();
+      return timeout_result<T>(inner_.await_resume());
     }
   }
 
  private:
+  struct at_end {
+    direct_timeout_awaiter& self;
+    ~at_end() { self.drop(); }
+  };
   void drop() noexcept {
     if (std::exchange(alive_, false)) inner_.~Awaiter();
   }
@@ -135,7 +141,7 @@ class [[nodiscard("co_await it")]] timeout_operation {
 /// Awaits `a`, but no longer than until `t`: an empty optional (`false` for void) when time is up.
 ///
 /// *Completes when* `a` does or the time has come, whatever the device does; then `a` is dropped
-/// before the await returns. A result that is there is never thrown away for the timeout's sake.
+/// before the await returns. A result that has been produced is not thrown away for the timeout.
 /// *Owns* `a`. *Thread*: inside a task. *Drop*: drops `a`. *Errors*: what `a` throws.
 template <detail::awaitable A>
   requires(!std::is_lvalue_reference_v<A>)

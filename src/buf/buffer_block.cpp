@@ -44,7 +44,9 @@ void end(X* x) noexcept {
 
 void end_block(buffer_block* block) noexcept {
   buffer_storage* storage = block->storage;
+  buffer_block* whole = block->holds_lock_of;
   end(block);
+  if (whole != nullptr) whole->unlock();
   // acq_rel: the last part must see what the others did with the memory.
   if (storage->parts.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (storage->from != nullptr) storage->from->deallocate(storage->mem);
@@ -133,7 +135,7 @@ void buffer_block::unlocked_slowly() noexcept {
 
 std::byte* take_adopted(buffer_block& block) noexcept {
   buffer_storage& s = *block.storage;
-  if (s.adopted == nullptr || s.parts.load(std::memory_order_acquire) != 1) return nullptr;
+  if (s.adopted == nullptr || block.data != s.adopted.get() || s.parts.load(std::memory_order_acquire) != 1) return nullptr;
   return s.adopted.release();
 }
 

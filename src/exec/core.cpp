@@ -1,5 +1,6 @@
 #include "exec/core.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -28,6 +29,23 @@ namespace {
 
 constexpr unsigned batch = 256;  // resumes between two looks at the ring
 
+// So that no sum with them overflows.
+runtime_options within_bounds(runtime_options o) noexcept {
+  constexpr std::chrono::milliseconds none{0}, a_year = std::chrono::hours{365 * 24};
+  o.shutdown_patience = std::clamp(o.shutdown_patience, none, a_year);
+  o.max_operations = std::min(o.max_operations, std::size_t{1} << 40);
+  return o;
+}
+
+// Before any thread is: the hook is one for all runtimes.
+[[maybe_unused]] const bool fork_hook_set = [] {
+  detail::on_fork_in_child = [] noexcept {
+    detail::this_thread_core = nullptr;
+    buf::this_thread_pool = nullptr;
+  };
+  return true;
+}();
+
 void timer_fired(void* context, detail::timer_node& node) noexcept {
   auto& t = static_cast<detail::timed_waiter&>(node);
   t.fired = true;
@@ -38,16 +56,12 @@ void timer_fired(void* context, detail::timer_node& node) noexcept {
 }  // namespace
 
 core::core(const runtime_options& o, kernel::kernel& kernel)
-    : options(o),
+    : options(within_bounds(o)),
       driver(kernel, {.entries = o.entries, .cq_entries = o.completion_entries},
-             o.max_operations, ready, &timer_fired, this),
+             options.max_operations, ready, &timer_fired, this),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
       blocking(o.blocking_threads) {
-  detail::on_fork_in_child = [] noexcept {
-    detail::this_thread_core = nullptr;
-    buf::this_thread_pool = nullptr;
-  };
   PARKRING_CHECK(o.max_operations > 0, "let the runtime have at least one operation at a time");
   const int answer = driver.ring.bind_to_this_thread();
   if (answer < 0)
@@ -110,11 +124,12 @@ void core::shut_down() noexcept {
                             "task return to run() first");
   closing = true;
   while (detail::task_cell* t = tasks.front()) detail::abort(*t);
+  const std::uint64_t give_up =
+      park::now_ns() + static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
   blocking.stop(options.shutdown_patience);
   run_messages();
-  drain();
+  drain(give_up);
   if (ops.live() == 0) services_.clear();  // else what is left still names them
-  drain();
   for (detail::message* m = home_->close(); m != nullptr;) {
     detail::message* following = m->next_message;
     m->run(*m);
@@ -123,10 +138,8 @@ void core::shut_down() noexcept {
   if (ops.live() != 0) report_leaks();
 }
 
-void core::drain() noexcept {
+void core::drain(std::uint64_t give_up) noexcept {
   driver.wake.stop();
-  const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
-  const std::uint64_t give_up = park::now_ns() + patience;
   for (bool idle = false;;) {
     ops.orphan_all();
     ops.fill_queue();

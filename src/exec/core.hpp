@@ -39,7 +39,6 @@ class core final : public detail::core_base {
   /// Runs turns until `target` is no longer live.
   void run_until_ended(const detail::task_cell& target);
 
-  /// Turns, without resuming anything, until `done()`; for destructors that must wait.
   [[nodiscard]] runtime_counters counters() noexcept;
 
   /// Whether the destructor may touch the ring: false in a forked child.
@@ -71,7 +70,8 @@ class core final : public detail::core_base {
   void run_messages() noexcept;
   void destroy_doomed() noexcept;
   void shut_down() noexcept;
-  void drain() noexcept;
+  /// Drives the ring until no record is live, or the clock reads `give_up`.
+  void drain(std::uint64_t give_up) noexcept;
   void report_leaks() noexcept;
 
   detail::home* home_;

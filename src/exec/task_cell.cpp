@@ -1,5 +1,6 @@
 #include <parkring/detail/task_cell.hpp>
 
+#include <atomic>
 #include <cstdio>
 #include <exception>
 
@@ -85,6 +86,20 @@ bool runs_within(const task_cell& cell, const exec::core& core) noexcept {
   return false;
 }
 
+// As `release`, after the runtime's end.
+void release_anywhere(task_cell& cell) noexcept {
+  task_cell* c = &cell;
+  while (c != nullptr) {
+    // acq_rel: the last one to let go sees what the others did.
+    if (std::atomic_ref(c->references).fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    task_cell* parent = c->parent;
+    const std::size_t size = c->block_size;
+    c->type->end(*c);
+    deallocate_frame(c, size);
+    c = parent;
+  }
+}
+
 // A handle was dropped on another thread; its reference came along.
 void handle_dropped_elsewhere(message& m) noexcept {
   auto& cell = static_cast<task_cell&>(m);
@@ -127,6 +142,8 @@ void finish(task_cell& cell) noexcept {
   if (cell.group != nullptr) end_membership(cell);
   if (cell.detached && cell.type->error_of(cell) != nullptr) [[unlikely]]
     report_failure(cell, core);
+  // What the last destructors spawn must not take this task, which is no more, for its parent.
+  if (core.current == &cell) core.current = cell.parent;
   cell.frame.destroy();  // and with it the frame's reference
 }
 
@@ -184,8 +201,9 @@ void drop_handle(task_cell& cell, bool detach) noexcept {
   }
   cell.foreign_detach = detach;
   cell.run = &handle_dropped_elsewhere;
-  // When the runtime is gone it has destroyed the task; this reference is the last to it.
-  if (!cell.home_of.post(cell)) release(cell);
+  // When the runtime is gone it has destroyed the task. What is left are references of handles,
+  // and of tasks that name it as their parent, which several threads may let go at once.
+  if (!cell.home_of.post(cell)) release_anywhere(cell);
 }
 
 }  // namespace parkring::detail

@@ -1,9 +1,10 @@
 // Operations made of several requests: they finish the job, and say how far they came if they
 // cannot.
 //
-// A composite holds the user's lock on the buffer from the call to its end, and makes its requests
-// on a part of its own over the same bytes. So between two requests nobody else can touch them,
-// and the buffer's handle may go at any time.
+// A composite makes its requests on a part of its own over the same bytes, and that part holds the
+// user's lock on the buffer as long as it exists: from the call to the end of the composite or, if
+// that is dropped, of the request in flight. So between two requests nobody else can touch the
+// bytes, and the buffer's handle may go at any time.
 
 #include <unistd.h>
 
@@ -50,8 +51,7 @@ rw_operation<locking> part_request(const detail::file_ref& file, direction way, 
   throw io_error(std::move(whole));
 }
 
-task<> transfer_all(detail::file_ref file, [[maybe_unused]] detail::block_lock users, buffer part, direction way,
-                    std::uint64_t offset) {
+task<> transfer_all(detail::file_ref file, buffer part, direction way, std::uint64_t offset) {
   const char* name = way == direction::read ? "read_exactly_at" : "write_all_at";
   const std::size_t size = part.size();
   std::size_t done = 0;
@@ -77,8 +77,11 @@ namespace {
 task<> whole_transfer(detail::rw_request q) {
   detail::buffer_block* block = q.lock.get();
   buffer part;
-  if (block != nullptr) part = buffer_access::make(detail::make_part(*block, q.data, q.size));
-  return transfer_all(std::move(q.file), std::move(q.lock), std::move(part), q.way, q.offset);
+  if (block != nullptr) {
+    part = buffer_access::make(detail::make_part(*block, q.data, q.size));
+    buffer_access::block(part)->holds_lock_of = q.lock.release();
+  }
+  return transfer_all(std::move(q.file), std::move(part), q.way, q.offset);
 }
 
 }  // namespace
@@ -149,6 +152,10 @@ task<> write_file(std::filesystem::path path, std::string content, open_options 
     const std::string_view piece = left.substr(done, most);
     auto n = co_await as_result(f.write_at(copying(piece), done));
     if (!n) fail(std::move(n).error(), "write_file", done, size);
+    if (*n == 0) {
+      error stuck(EIO, "write_file", f.path().native(), "the device takes no more bytes");
+      fail(std::move(stuck), "write_file", done, size);
+    }
     done += *n;
   }
   co_await std::move(f).close();

@@ -249,7 +249,7 @@ bool rw_awaiter::take_left_over() noexcept {
 bool rw_awaiter::try_now() noexcept {
   auto& core = exec::this_core();
   auto& f = state_of(*request_.file.get());
-  PARKRING_CHECK(f.home_of.core() == &core,
+  PARKRING_CHECK(f.home_of == core.home_of,
                  "await a file's requests on the runtime it belongs to");
   if (f.closed || request_.offset > INT64_MAX) [[unlikely]] {
     answer = f.closed ? -EBADF : -EINVAL;
@@ -297,6 +297,8 @@ record* rw_awaiter::make_record() noexcept {
 
 int rw_awaiter::refusal() const noexcept {
   const auto& f = state_of(*request_.file.get());
+  PARKRING_CHECK(f.home_of == running_core().home_of,
+                 "await a file's requests on the runtime it belongs to");
   if (f.closed) return EBADF;
   if (request_.offset > INT64_MAX) return EINVAL;
   // Reads of a stream take turns, which a chain cannot.

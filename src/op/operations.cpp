@@ -24,7 +24,10 @@ void operations::defer(record& r) noexcept {
 
 bool operations::submit_chain(std::span<record* const> chain) noexcept {
   if (chain.size() > ring_.capacity()) return false;
-  for (std::size_t i = 0; i + 1 < chain.size(); ++i) chain[i]->entry_flags = abi::iosqe_io_link;
+  for (std::size_t i = 0; i + 1 < chain.size(); ++i) {
+    chain[i]->entry_flags = abi::iosqe_io_link;
+    chain[i]->next_in_chain = chain[i + 1];
+  }
   chain.front()->chain_length = static_cast<std::uint16_t>(chain.size());
   for (record* r : chain) deferred_.push_back(*r);
   if (reaping_) return true;
@@ -67,7 +70,6 @@ void operations::abandon(record& r) noexcept {
     r.unlink();
     if (r.type->destroy != nullptr) r.type->destroy(r);
     end(r);
-    if (!starved_.empty() && !serving_starved_ && !reaping_) serve_starved();
     return;
   }
   ++abandoned;
@@ -126,6 +128,12 @@ void operations::orphan_all() noexcept {
     else if (--w->chain->left == 0)
       ready_.push_back(*w->chain->whole);
   }
+  if (record* next = r.next_in_chain; next != nullptr) [[unlikely]] {
+    // A cancel does not find a request that has not begun, so it is asked for again now. If that
+    // one has ended meanwhile, `next` is some later use, which wants its cancel as well, or none.
+    if (next->state == record_state::in_flight && next->cancel_wanted && !next->linked())
+      cancels_.push_back(*next);
+  }
   r.unlink();  // from the cancels, when its wish was not sent yet
   if (!ended) r.type->destroy(r);
   end(r);
@@ -142,11 +150,10 @@ unsigned operations::reap() noexcept {
   });
   reaping_ = false;
   completions += n;
-  if (n != 0 && !starved_.empty()) [[unlikely]] serve_starved();
   return n;
 }
 
-void operations::serve_starved() noexcept {
+void operations::serve_starved_now() noexcept {
   serving_starved_ = true;
   starved_again_ = false;
   while (slab_.live() < slab_.limit() && !starved_again_) {

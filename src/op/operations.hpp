@@ -44,6 +44,7 @@ class operations final : public detail::operations_base {
     r->cancel_wanted = false;
     r->entry_flags = 0;
     r->chain_length = 1;
+    r->next_in_chain = nullptr;
     return r;
   }
 
@@ -107,6 +108,12 @@ class operations final : public detail::operations_base {
     if (!cancels_.empty() || !deferred_.empty()) [[unlikely]] fill_queue_slowly();
   }
 
+  /// Starts starved requests, in order, as far as records are free. Between two resumes only, and on
+  /// behalf of the running runtime: it calls back into the requests.
+  void serve_starved() noexcept {
+    if (!starved_.empty()) [[unlikely]] serve_starved_now();
+  }
+
   /// Whether something waits for room that the next `enter` will make.
   [[nodiscard]] bool backlog() const noexcept { return !cancels_.empty() || !deferred_.empty(); }
 
@@ -156,7 +163,7 @@ class operations final : public detail::operations_base {
   }
   void defer(detail::record& r) noexcept;
   void fill_queue_slowly() noexcept;
-  void serve_starved() noexcept;
+  void serve_starved_now() noexcept;
 
   ring::ring& ring_;
   detail::waiter_list& ready_;

@@ -107,6 +107,7 @@ struct test_driver {
   }
   /// What a turn of the loop does; waits for a completion, though not for ever.
   void turn(unsigned wait_for = 1) {
+    ops.serve_starved();
     ops.fill_queue();
     const kernel::abi::timespec64 limit{5, 0};
     if (ring.completions_waiting() || ops.backlog()) wait_for = 0;

@@ -49,6 +49,7 @@ class driver {
         context_(context) {}
 
   [[gnu::always_inline]] void park(bool block) noexcept {
+    ops.serve_starved();
     ops.fill_queue();
     // With a backlog this enter only makes room: what waits for it may be the cancel of a request
     // that ends no other way.

@@ -39,6 +39,7 @@ struct buffer_block : message {
   home_ref locker;                   // valid while locked
   const record* holder = nullptr;    // the request locked for last; the locker's thread only
   buffer_storage* storage = nullptr;
+  buffer_block* holds_lock_of = nullptr;  // unlocked when this block, a part of it, ends
   waiter_list returned;              // wait for the unlock; the locker's thread only
 
   [[nodiscard]] bool is_locked() const noexcept {

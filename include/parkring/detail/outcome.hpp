@@ -41,7 +41,7 @@ class outcome {
   }
 
   T take() {
-    if (state_ == state::error) std::rethrow_exception(std::move(error_));
+    if (state_ == state::error) std::rethrow_exception(error_);
     PARKRING_CHECK(state_ == state::value, "a result was taken before it was there");
     if constexpr (std::is_reference_v<T>)
       return static_cast<T>(*value_);
@@ -77,7 +77,7 @@ class outcome<void> {
   [[nodiscard]] bool failed() const noexcept { return error_ != nullptr; }
   [[nodiscard]] std::exception_ptr error() const noexcept { return error_; }
   void take() {
-    if (error_ != nullptr) std::rethrow_exception(std::move(error_));
+    if (error_ != nullptr) std::rethrow_exception(error_);
     PARKRING_CHECK(ready_, "a result was taken before it was there");
   }
 

@@ -103,6 +103,7 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   record_state state = record_state::free;
   bool cancel_wanted = false;  // asked for; sent once
   std::uint8_t entry_flags = 0;    // added to the submission entry's: links of a chain
+  record* next_in_chain = nullptr;  // what the kernel starts after it; may have ended before it
   std::uint16_t chain_length = 1;  // in the first record of a chain: how many must go together
   alignas(16) std::byte payload[record_payload_size];
 

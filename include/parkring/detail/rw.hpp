@@ -49,6 +49,8 @@ class block_lock {
     if (block_ != nullptr) std::exchange(block_, nullptr)->unlock();
   }
   [[nodiscard]] buffer_block* get() const noexcept { return block_; }
+  /// The locked block; the caller unlocks it.
+  [[nodiscard]] buffer_block* release() noexcept { return std::exchange(block_, nullptr); }
 
  private:
   buffer_block* block_ = nullptr;

@@ -71,6 +71,7 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
     // As a part of a chain; see link.hpp.
     op_waiter& chain_waiter() noexcept { return *this; }
     int chain_refusal() noexcept { return request_.ready(*this) ? -this->answer : 0; }
+    void chain_prepare() noexcept {}
     record* chain_record() noexcept { return request_.make(*this); }
 
    private:

@@ -69,8 +69,8 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
     // As a part of a chain; see link.hpp.
     detail::op_waiter& chain_waiter() noexcept { return *this; }
     int chain_refusal() noexcept { return refusal(); }
-    detail::record* chain_record() {
-      way_.before_ring(request());
+    void chain_prepare() { way_.before_ring(request()); }
+    detail::record* chain_record() noexcept {
       if constexpr (Way::travels) give_ownership(Way::owner(), way_.object());
       return make_record();
     }
