@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <csignal>
@@ -11,6 +13,7 @@
 #include <parkring/runtime.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/this_task.hpp>
+#include <parkring/time.hpp>
 
 #include "fs/test_files.hpp"
 
@@ -73,6 +76,30 @@ TEST(ReadExactly, holds_the_lock_from_the_call_to_the_end) {
     EXPECT_FALSE(b.locked());
   };
   run(body());
+}
+
+TEST(ReadExactly, when_dropped_in_flight_keeps_the_lock_until_the_kernel_is_done) {
+  test_directory dir;
+  const auto path = dir / "silent";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  // Held open for both, so that the reader neither waits for a writer nor sees an end.
+  const int writer = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(writer, 0);
+  auto body = [&]() -> task<> {
+    file f = co_await open(path);
+    buffer b(64);
+    {
+      auto h = spawn(f.read_exactly_at(b, 0));
+      co_await sleep_for(std::chrono::milliseconds(1));  // now it is with the kernel
+    }
+    EXPECT_TRUE(b.locked());
+    EXPECT_THROW((void)b.bytes(), buffer_locked);
+    EXPECT_THROW((void)f.read_at(b, 0), buffer_locked);
+    co_await b.returned();
+    EXPECT_FALSE(b.locked());
+  };
+  run(body());
+  ::close(writer);
 }
 
 TEST(WriteAll, writes_the_whole_buffer) {
