@@ -1,12 +1,10 @@
 #include "park/driver.hpp"
 
-#include <algorithm>
-
 namespace parkring::park {
 
 bool driver::time_left(kernel::abi::timespec64& left) const noexcept {
   if (timers.empty() && shared_timers.empty()) return false;
-  const std::uint64_t deadline = std::min(timers.next_deadline(), shared_timers.next_deadline());
+  const std::uint64_t deadline = next_deadline();
   const std::uint64_t now = now_ns();
   const std::uint64_t ns = deadline > now ? deadline - now : 0;
   left.tv_sec = static_cast<std::int64_t>(ns / 1'000'000'000u);

@@ -14,6 +14,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
@@ -86,6 +87,10 @@ class driver {
     wheel_of(deadline_ns).arm(t, deadline_ns);
   }
   void cancel(detail::timer_node& t) noexcept { wheel_of(t.deadline_ns).cancel(t); }
+  /// When a timer may be due; `timer_wheel::never` when there is none.
+  [[nodiscard]] std::uint64_t next_deadline() const noexcept {
+    return std::min(timers.next_deadline(), shared_timers.next_deadline());
+  }
 
   waker wake;
 

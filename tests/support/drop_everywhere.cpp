@@ -120,7 +120,7 @@ void stepped_runtime::wait_for_something(bool briefly) {
   const auto give_up = clock::now() + patience;
   auto& driver = core_->driver;
   while (!driver.ring.completions_waiting() && !core_->home_of.where->has_messages() &&
-         (driver.timers.empty() || driver.timers.next_deadline() > park::now_ns())) {
+         driver.next_deadline() > park::now_ns()) {
     const kernel::abi::timespec64 moment{0, 500'000};
     driver.ring.enter(1, &moment, kernel::abi::enter_getevents);
     if (briefly || clock::now() > give_up) return;
@@ -134,6 +134,7 @@ stepped_runtime::stage stepped_runtime::step() {
       resume_one();
       return done_ = stage::resume;
     }
+    core_->ops.serve_starved();
     core_->ops.fill_queue();
     core_->driver.ring.enter(0, nullptr, 0);
     return done_ = stage::submit;
