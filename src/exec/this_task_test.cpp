@@ -90,7 +90,8 @@ TEST(Budget, joining_an_empty_group_again_and_again_lets_the_others_run) {
     bool stop = false;
     auto greedy = spawn([&]() -> task<> {
       task_group g;
-      for (int i = 0; !stop; ++i) {
+      for (int i = 0;; ++i) {
+        if (stop) break;
         if (i == 10'000'000) throw std::runtime_error("nobody else had a turn");
         co_await g.join();
       }
