@@ -176,7 +176,7 @@ runtime_counters core::counters() noexcept {
   runtime_counters c = counted;
   c.turns = driver.turns;
   c.enters = driver.ring.enters;
-  c.submissions = ops.submissions;
+  c.submissions = ops.submissions();
   c.completions = ops.completions;
   c.cancels = ops.cancels;
   c.abandoned = ops.abandoned;

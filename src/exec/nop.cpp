@@ -19,13 +19,13 @@ const record_type nop_type = {
 
 }  // namespace
 
-record* nop_request::make(op_waiter&) noexcept { return exec::this_core().ops.acquire(nop_type); }
+record* nop_request::make(op_waiter&) noexcept { return exec::this_core().driver.ops.acquire(nop_type); }
 
 void nop_request::start(op_waiter& w) noexcept {
-  auto& ops = exec::this_core().ops;
-  record* r = ops.acquire(nop_type);
-  if (r == nullptr) return ops.starve(w);
-  ops.submit_by(*r, &w, prepare_nop);
+  auto& ops = exec::this_core().driver.ops;
+  if (!ops.nothing_in_the_way()) [[unlikely]]
+    return ops.start(nop_type, w);
+  ops.push_now(ops.acquire_now(nop_type), w, prepare_nop);
 }
 
 error nop_request::failure(int number) const { return {number, "nop", ""}; }

@@ -12,10 +12,31 @@ using detail::record;
 using detail::record_state;
 namespace abi = kernel::abi;
 
-void operations::defer(record& r) noexcept {
+record* operations::acquire(const detail::record_type& type) noexcept {
+  if (!starved_.empty() && !serving_starved_) return nullptr;  // first come, first served
+  record* r = slab_.acquire();
+  if (r == nullptr) return nullptr;
+  r->type = &type;
+  r->waiter = nullptr;
+  r->owner = this;
+  return r;
+}
+
+void operations::start(const detail::record_type& type, op_waiter& w) noexcept {
+  record* r = acquire(type);
+  if (r == nullptr) return starve(w);
+  submit(*r, &w);
+}
+
+void operations::submit(record& r, op_waiter* w) noexcept {
+  attach(r, w);
+  if (deferred_.empty() && (held_ & reaping) == 0) {
+    if (abi::sqe* e = ring_.take()) return push(r, *e, r.type->prepare);
+  }
   ++deferrals;
   deferred_.push_back(r);
-  if (reaping_) return;  // the next turn pushes it
+  held_ |= records_wait;
+  if ((held_ & reaping) != 0) return;  // the next turn pushes it
   // The queue is full: hand it over now, without waiting. Whatever `enter` answers, the entries
   // belong to the ring; those it did not take yet go with a later call.
   ring_.enter(0, nullptr, 0);
@@ -29,8 +50,12 @@ bool operations::submit_chain(std::span<record* const> chain) noexcept {
     chain[i]->next_in_chain = chain[i + 1];
   }
   chain.front()->chain_length = static_cast<std::uint16_t>(chain.size());
-  for (record* r : chain) deferred_.push_back(*r);
-  if (reaping_) return true;
+  for (record* r : chain) {
+    r->special = true;
+    deferred_.push_back(*r);
+  }
+  held_ |= records_wait;
+  if ((held_ & reaping) != 0) return true;
   fill_queue();
   if (chain.front()->state == record_state::prepared) {
     ++deferrals;
@@ -52,6 +77,7 @@ void operations::fill_queue_slowly() noexcept {
     e->user_data = 0;  // nobody waits for the cancel's own answer
     ++cancels;
   }
+  held_ &= ~cancels_wait;
   while (record* first = deferred_.front()) {
     // A chain goes whole or not at all: its links are broken by the end of a submission batch.
     const unsigned length = first->chain_length;
@@ -61,8 +87,10 @@ void operations::fill_queue_slowly() noexcept {
       PARKRING_CHECK(e != nullptr, "room() promised an entry that take() did not have");
       record& r = *deferred_.pop_front();
       push(r, *e, r.type->prepare);
+      e->flags = static_cast<std::uint8_t>(e->flags | r.entry_flags);
     }
   }
+  held_ &= ~records_wait;
 }
 
 void operations::abandon(record& r) noexcept {
@@ -79,8 +107,9 @@ void operations::abandon(record& r) noexcept {
 void operations::cancel(record& r) noexcept {
   PARKRING_DCHECK(r.state == record_state::in_flight, "only a request in flight can be cancelled");
   if (r.cancel_wanted) return;
-  r.cancel_wanted = true;
+  r.cancel_wanted = r.special = true;
   cancels_.push_back(r);
+  held_ |= cancels_wait;
 }
 
 void operations::orphan_all() noexcept {
@@ -100,55 +129,77 @@ void operations::orphan_all() noexcept {
   });
 }
 
+[[gnu::always_inline]] inline void operations::wake(record& r, std::int32_t res) noexcept {
+  op_waiter* w = r.waiter;
+  if (w == nullptr) [[unlikely]]
+    return;
+  w->answer = res;
+  w->rec = nullptr;
+  if (!r.special || w->chain == nullptr) [[likely]]
+    ready_.push_back(*w);
+  else if (--w->chain->left == 0)
+    ready_.push_back(*w->chain->whole);
+}
+
 [[gnu::always_inline]] inline void operations::complete(record& r, std::int32_t res,
                                                          std::uint32_t flags) noexcept {
   const bool more = (flags & abi::cqe_f_more) != 0;
-  op_waiter* w = r.waiter;
-  bool ended = r.type->destroy == nullptr;
-  if (r.type->complete != nullptr) {
-    const auto then = r.type->complete(r, w, res, flags, more);
-    ended = ended || then == after_completion::ended;
-    if (then == after_completion::resubmit && !more) [[unlikely]] {
-      PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
-      ++resubmissions;
-      r.entry_flags = 0;  // of a chain the kernel has dropped the rest: this part goes alone
-      r.chain_length = 1;
-      r.state = record_state::prepared;
-      deferred_.push_back(r);
+  const auto completed = r.type->complete;
+  if (completed == nullptr) {  // nothing but a number
+    if (more) [[unlikely]]
       return;
-    }
+    wake(r, res);
+    return end(r);
   }
-  if (more) return;
-  if (w != nullptr) {
-    w->answer = res;
-    w->rec = nullptr;
-    r.waiter = nullptr;
-    if (w->chain == nullptr) [[likely]]
-      ready_.push_back(*w);
-    else if (--w->chain->left == 0)
-      ready_.push_back(*w->chain->whole);
-  }
-  if (record* next = r.next_in_chain; next != nullptr) [[unlikely]] {
-    // A cancel does not find a request that has not begun, so it is asked for again now. If that
-    // one has ended meanwhile, `next` is some later use, which wants its cancel as well, or none.
-    if (next->state == record_state::in_flight && next->cancel_wanted && !next->linked())
-      cancels_.push_back(*next);
-  }
-  r.unlink();  // from the cancels, when its wish was not sent yet
-  if (!ended) r.type->destroy(r);
+  const auto then = completed(r, r.waiter, res, flags, more);
+  if (more) [[unlikely]]
+    return;
+  if (then == after_completion::resubmit) [[unlikely]]
+    return resubmit(r);
+  wake(r, res);
+  if (then == after_completion::finish && r.type->destroy != nullptr) r.type->destroy(r);
   end(r);
 }
 
+// Interrupted before it did anything. Of a chain the kernel has dropped the rest: this part goes
+// alone.
+void operations::resubmit(record& r) noexcept {
+  PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
+  ++resubmissions;
+  r.entry_flags = 0;
+  r.chain_length = 1;
+  r.state = record_state::prepared;
+  deferred_.push_back(r);
+  held_ |= records_wait;
+}
+
+void operations::end_special(record& r) noexcept {
+  if (record* next = r.next_in_chain; next != nullptr) {
+    // A cancel does not find a request that has not begun, so it is asked for again now. If that
+    // one has ended meanwhile, `next` is some later use, which wants its cancel as well, or none.
+    if (next->state == record_state::in_flight && next->cancel_wanted && !next->linked()) {
+      cancels_.push_back(*next);
+      held_ |= cancels_wait;
+    }
+  }
+  r.unlink();  // from the cancels, when its wish was not sent yet
+  r.special = r.cancel_wanted = false;
+  r.entry_flags = 0;
+  r.chain_length = 1;
+  r.next_in_chain = nullptr;
+}
+
 unsigned operations::reap() noexcept {
-  reaping_ = true;
+  if (!ring_.completions_waiting()) return 0;
+  held_ |= reaping;
   const unsigned n = ring_.reap([this](const abi::cqe& c) {
     if (c.user_data == 0) return;
     auto& r = *reinterpret_cast<record*>(c.user_data & ~generation_mask);
-    PARKRING_DCHECK((c.user_data & generation_mask) == r.generation,
+    PARKRING_DCHECK(c.user_data == user_data_of(r),
                     "a completion names an earlier use of its record");
     complete(r, c.res, c.flags);
   });
-  reaping_ = false;
+  held_ &= ~reaping;
   completions += n;
   return n;
 }
@@ -163,6 +214,7 @@ void operations::serve_starved_now() noexcept {
     op->restart(*op);
   }
   serving_starved_ = false;
+  if (starved_.empty()) held_ &= ~waiters_starve;
 }
 
 void operations::wait_for(record& r) noexcept {

@@ -34,19 +34,7 @@ class operations final : public detail::operations_base {
   operations& operator=(const operations&) = delete;
 
   /// A prepared record without a payload, or null when records are exhausted (see `starve`).
-  [[nodiscard]] detail::record* acquire(const detail::record_type& type) noexcept {
-    if (!starved_.empty() && !serving_starved_) return nullptr;  // first come, first served
-    detail::record* r = slab_.acquire();
-    if (r == nullptr) return nullptr;
-    r->type = &type;
-    r->waiter = nullptr;
-    r->owner = this;
-    r->cancel_wanted = false;
-    r->entry_flags = 0;
-    r->chain_length = 1;
-    r->next_in_chain = nullptr;
-    return r;
-  }
+  [[nodiscard]] detail::record* acquire(const detail::record_type& type) noexcept;
 
   /// Whether `n` records can be acquired now.
   [[nodiscard]] bool can_acquire(std::size_t n) const noexcept {
@@ -59,6 +47,7 @@ class operations final : public detail::operations_base {
   /// Queues `w` until a record is free; then `w.restart(w)` is called.
   void starve(detail::op_waiter& w) noexcept {
     ++starvations;
+    held_ |= waiters_starve;
     if (serving_starved_) {  // it needs more than has come back: it stays the first
       starved_again_ = true;
       starved_.push_front(w);
@@ -67,23 +56,44 @@ class operations final : public detail::operations_base {
     }
   }
 
-  /// Submits a record; `w` (may be null) is woken when it ends.
-  void submit(detail::record& r, detail::op_waiter* w) noexcept {
-    submit_by(r, w, r.type->prepare);
+  /// Whether a request may go straight to the ring: `acquire_now` and `push_now` will do.
+  [[gnu::always_inline, nodiscard]] bool nothing_in_the_way() const noexcept {
+    return (held_ & (reaping | records_wait | waiters_starve)) == 0 && slab_.has_free() &&
+           ring_.room() != 0;
   }
-  /// As `submit`, for callers that know the type's `prepare`, so that it can be inlined.
+  /// As `acquire`. Requires: nothing in the way.
+  [[gnu::always_inline, nodiscard]] detail::record& acquire_now(
+      const detail::record_type& type) noexcept {
+    detail::record& r = slab_.acquire_free();
+    r.type = &type;
+    r.owner = this;
+    return r;
+  }
+  /// As `submit`. Requires: nothing in the way, and nothing done since but `acquire_now`. Callers
+  /// name the type's `prepare`, so that it is inlined.
+  template <class Prepare>
+  [[gnu::always_inline]] void push_now(detail::record& r, detail::op_waiter& w,
+                                       Prepare prepare) noexcept {
+    r.waiter = &w;
+    w.rec = &r;
+    push(r, ring_.take_unchecked(), prepare);
+  }
+
+  /// Submits a record; `w` (may be null) is woken when it ends.
+  void submit(detail::record& r, detail::op_waiter* w) noexcept;
+
+  /// As `submit`, for callers that know the type's `prepare`, so that it is inlined.
   template <class Prepare>
   [[gnu::always_inline]] void submit_by(detail::record& r, detail::op_waiter* w,
                                         Prepare prepare) noexcept {
-    attach(r, w);
-    if (deferred_.empty() && !reaping_) [[likely]] {
-      if (kernel::abi::sqe* e = ring_.take()) [[likely]] {
-        push(r, *e, prepare);
-        return;
-      }
-    }
-    defer(r);
+    if ((held_ & (reaping | records_wait)) == 0 && ring_.room() != 0) [[likely]]
+      push_now(r, *w, prepare);
+    else
+      submit(r, w);
   }
+
+  /// Submits a request without a payload, or starves.
+  void start(const detail::record_type& type, detail::op_waiter& w) noexcept;
 
   /// Submits records that the kernel must run in order, each linked to the next. Their `waiter`
   /// must have been set with `attach`. False when the chain is longer than the queue: nothing is
@@ -105,17 +115,20 @@ class operations final : public detail::operations_base {
 
   /// Moves waiting cancels and deferred records into the submission queue, as far as there is room.
   void fill_queue() noexcept {
-    if (!cancels_.empty() || !deferred_.empty()) [[unlikely]] fill_queue_slowly();
+    if ((held_ & (cancels_wait | records_wait)) != 0) [[unlikely]] fill_queue_slowly();
   }
 
   /// Starts starved requests, in order, as far as records are free. Between two resumes only, and on
   /// behalf of the running runtime: it calls back into the requests.
   void serve_starved() noexcept {
-    if (!starved_.empty()) [[unlikely]] serve_starved_now();
+    if ((held_ & waiters_starve) != 0) [[unlikely]] serve_starved_now();
   }
 
   /// Whether something waits for room that the next `enter` will make.
-  [[nodiscard]] bool backlog() const noexcept { return !cancels_.empty() || !deferred_.empty(); }
+  [[nodiscard]] bool backlog() const noexcept {
+    return (held_ & (cancels_wait | records_wait)) != 0 &&
+           (!cancels_.empty() || !deferred_.empty());
+  }
 
   /// Reads all completions; returns how many.
   unsigned reap() noexcept;
@@ -130,7 +143,9 @@ class operations final : public detail::operations_base {
   [[nodiscard]] record_slab& slab() noexcept { return slab_; }
   [[nodiscard]] ring::ring& ring() noexcept { return ring_; }
 
-  std::uint64_t submissions = 0;  // records pushed
+  [[nodiscard]] std::uint64_t submissions() const noexcept {  // records pushed
+    return ring_.taken() - cancels;
+  }
   std::uint64_t completions = 0;  // completions read, multishot ones included
   std::uint64_t cancels = 0;      // cancels pushed
   std::uint64_t abandoned = 0;    // waiters that left a request in flight
@@ -142,7 +157,7 @@ class operations final : public detail::operations_base {
   static constexpr std::uint64_t generation_mask = 63;  // records are aligned to 64
 
   static std::uint64_t user_data_of(const detail::record& r) noexcept {
-    return reinterpret_cast<std::uint64_t>(&r) | r.generation;
+    return reinterpret_cast<std::uint64_t>(&r) | (r.generation & generation_mask);
   }
 
   template <class Prepare>
@@ -150,18 +165,20 @@ class operations final : public detail::operations_base {
                                    Prepare prepare) noexcept {
     ring::clear(e);
     prepare(r, e);
-    e.flags = static_cast<std::uint8_t>(e.flags | r.entry_flags);
     e.user_data = user_data_of(r);
     r.state = detail::record_state::in_flight;
-    ++submissions;
   }
 
+  void wake(detail::record& r, std::int32_t res) noexcept;
   void complete(detail::record& r, std::int32_t res, std::uint32_t flags) noexcept;
+  void resubmit(detail::record& r) noexcept;
+  void end_special(detail::record& r) noexcept;
   void end(detail::record& r) noexcept {
-    r.generation = static_cast<std::uint8_t>((r.generation + 1) & generation_mask);
+    if (r.special) [[unlikely]]
+      end_special(r);
+    ++r.generation;
     slab_.release(r);
   }
-  void defer(detail::record& r) noexcept;
   void fill_queue_slowly() noexcept;
   void serve_starved_now() noexcept;
 
@@ -171,7 +188,11 @@ class operations final : public detail::operations_base {
   detail::intrusive_list<detail::record> deferred_;  // prepared, waiting for an entry
   detail::intrusive_list<detail::record> cancels_;   // in flight, cancel not yet pushed
   detail::waiter_list starved_;                      // op_waiters without a record
-  bool reaping_ = false;
+
+  // What stands in the way of the short path. A bit is set with its reason and may outlive it: what
+  // it leads to looks again.
+  enum : unsigned { reaping = 1, cancels_wait = 2, records_wait = 4, waiters_starve = 8 };
+  unsigned held_ = 0;
   bool serving_starved_ = false;
   bool starved_again_ = false;
 };

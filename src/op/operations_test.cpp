@@ -34,7 +34,7 @@ TEST(Operations, a_record_is_prepared_completed_and_destroyed_once) {
   EXPECT_EQ(l.completed_unseen, 0);
   EXPECT_EQ(l.destroyed, 1);
   EXPECT_EQ(d.ops.live(), 0U);
-  EXPECT_EQ(d.ops.submissions, 1U);
+  EXPECT_EQ(d.ops.submissions(), 1U);
   EXPECT_EQ(d.ops.completions, 1U);
 }
 

@@ -20,10 +20,15 @@ class record_slab {
   /// A free record, or null when the limit is reached or memory is out.
   [[nodiscard]] detail::record* acquire() noexcept {
     if (free_ == nullptr && !grow()) return nullptr;
-    detail::record* r = free_;
-    free_ = static_cast<detail::record*>(r->next);
-    r->next = nullptr;
-    r->state = detail::record_state::prepared;
+    return &acquire_free();
+  }
+
+  /// Whether `acquire_free` may be called.
+  [[nodiscard]] bool has_free() const noexcept { return free_ != nullptr; }
+  [[nodiscard]] detail::record& acquire_free() noexcept {
+    detail::record& r = *free_;
+    free_ = static_cast<detail::record*>(r.next);
+    r.state = detail::record_state::prepared;
     ++live_;
     return r;
   }

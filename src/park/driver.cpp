@@ -2,14 +2,12 @@
 
 namespace parkring::park {
 
-bool driver::time_left(kernel::abi::timespec64& left) const noexcept {
-  if (timers.empty() && shared_timers.empty()) return false;
+kernel::abi::timespec64 driver::time_left() const noexcept {
   const std::uint64_t deadline = next_deadline();
   const std::uint64_t now = now_ns();
   const std::uint64_t ns = deadline > now ? deadline - now : 0;
-  left.tv_sec = static_cast<std::int64_t>(ns / 1'000'000'000u);
-  left.tv_nsec = static_cast<std::int64_t>(ns % 1'000'000'000u);
-  return true;
+  return {static_cast<std::int64_t>(ns / 1'000'000'000u),
+          static_cast<std::int64_t>(ns % 1'000'000'000u)};
 }
 
 void driver::fire_timers() noexcept {

@@ -59,7 +59,8 @@ class driver {
     if (block && wake.begin_sleep()) {
       ops.fill_queue();  // the watch may just have been armed
       kernel::abi::timespec64 left;
-      const bool limited = time_left(left);
+      const bool limited = has_timers();
+      if (limited) left = time_left();
       answer = ring.enter(ops.backlog() ? 0 : 1, limited ? &left : nullptr, 0);
       wake.end_sleep();
     } else if (ring.unsubmitted() != 0 || ring.kernel_wants_enter()) {
@@ -72,7 +73,7 @@ class driver {
     // Before anybody is resumed: their requests could take the room that a cancel waits for, turn
     // after turn.
     ops.fill_queue();
-    if (!timers.empty() || !shared_timers.empty()) fire_timers();
+    if (has_timers()) fire_timers();
   }
 
   ring::ring ring;
@@ -101,8 +102,11 @@ class driver {
   [[nodiscard]] timer_wheel& wheel_of(std::uint64_t deadline_ns) noexcept {
     return deadline_ns % (1u << shared_bits) == 0 ? shared_timers : timers;
   }
-  /// How long until the nearest deadline; false when there is none.
-  bool time_left(kernel::abi::timespec64& left) const noexcept;
+  [[nodiscard]] bool has_timers() const noexcept {
+    return !timers.empty() || !shared_timers.empty();
+  }
+  /// How long until the nearest deadline.
+  [[nodiscard]] kernel::abi::timespec64 time_left() const noexcept;
   void fire_timers() noexcept;
   [[gnu::cold, gnu::noinline]] void enter_failed(int answer) noexcept;
 

@@ -59,7 +59,7 @@ TEST(Waker, works_again_and_again_with_one_watch) {
     r.wake.end_sleep();
     EXPECT_EQ(r.wake.wakes, static_cast<unsigned>(i));
   }
-  EXPECT_EQ(r.ops.submissions, 1U) << "the watch stays armed";
+  EXPECT_EQ(r.ops.submissions(), 1U) << "the watch stays armed";
   EXPECT_EQ(r.ops.live(), 1U);
 }
 

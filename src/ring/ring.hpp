@@ -70,8 +70,14 @@ class ring {
   [[gnu::always_inline, nodiscard]] abi::sqe* take() noexcept {
     if (sq_tail_ - sq_head_ == sq_entries_) [[unlikely]]
       return nullptr;
-    return &sqes_[sq_tail_++ & sq_mask_];
+    return &take_unchecked();
   }
+  /// As `take`. Requires: `room()` is not 0.
+  [[gnu::always_inline, nodiscard]] abi::sqe& take_unchecked() noexcept {
+    return sqes_[sq_tail_++ & sq_mask_];
+  }
+  /// Entries taken since the beginning.
+  [[nodiscard]] std::uint64_t taken() const noexcept { return taken_before_ + unsubmitted(); }
 
   /// Publishes what was taken, lets the kernel consume it, and waits until `wait_for` completions
   /// are there, `timeout` (relative; null waits for ever) has passed or a signal came. With
@@ -112,7 +118,9 @@ class ring {
       result = kernel_.enter(memory_, to_submit, wait_for, flags, arg_at, arg_size);
     }
     // Relaxed: the kernel consumes only inside the call that just returned, on this thread.
-    sq_head_ = __atomic_load_n(shared_sq_head_, __ATOMIC_RELAXED);
+    const unsigned head = __atomic_load_n(shared_sq_head_, __ATOMIC_RELAXED);
+    taken_before_ += head - sq_head_;
+    sq_head_ = head;
     return result;
   }
 
@@ -181,6 +189,7 @@ class ring {
   unsigned sq_entries_ = 0;
   unsigned sq_tail_ = 0;  // ours; the shared one follows in enter
   unsigned sq_head_ = 0;  // the shared one as of the last enter
+  std::uint64_t taken_before_ = 0;  // entries consumed by the kernel
   std::uint32_t* shared_sq_tail_ = nullptr;
   std::uint32_t* shared_sq_head_ = nullptr;
   std::uint32_t* shared_sq_flags_ = nullptr;

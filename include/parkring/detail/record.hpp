@@ -78,7 +78,8 @@ struct record_type {
   /// Fills the submission entry, which has been cleared, and whose user_data is set afterwards.
   void (*prepare)(record&, kernel::abi::sqe&) noexcept;
   /// Turns the answer into an owner, in the waiter or, when `w` is null, disposed of here.
-  /// Called for every completion; `more` tells that the request stays armed. May be null.
+  /// Called for every completion; `more` tells that the request stays armed. Null: the answer is
+  /// all there is, and there is no payload to end.
   after_completion (*complete)(record&, op_waiter* w, std::int32_t res, std::uint32_t flags,
                                bool more) noexcept;
   /// Ends the payload. May be null.
@@ -101,6 +102,7 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   operations_base* owner = nullptr;
   std::uint8_t generation = 0;  // six bits, part of user_data
   record_state state = record_state::free;
+  bool special = false;        // any of the following is not as it is here; undone when it ends
   bool cancel_wanted = false;  // asked for; sent once
   std::uint8_t entry_flags = 0;    // added to the submission entry's: links of a chain
   record* next_in_chain = nullptr;  // what the kernel starts after it; may have ended before it

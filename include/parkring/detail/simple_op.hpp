@@ -59,9 +59,13 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
     }
     [[nodiscard]] bool await_done() const noexcept { return this->answer != op_waiter::no_answer; }
     value_type await_resume() {
-      auto value = await_outcome();
-      if (!value) [[unlikely]] throw io_error(std::move(value).error());
-      if constexpr (!std::is_void_v<value_type>) return std::move(*value);
+      if constexpr (std::is_void_v<value_type>) {
+        if (this->answer < 0) [[unlikely]] fail();
+      } else {
+        auto value = await_outcome();
+        if (!value) [[unlikely]] throw io_error(std::move(value).error());
+        return std::move(*value);
+      }
     }
     std::expected<value_type, error> await_outcome() {
       if (this->answer < 0) return std::unexpected(request_.failure(-this->answer));
@@ -75,6 +79,8 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
     record* chain_record() noexcept { return request_.make(*this); }
 
    private:
+    [[noreturn, gnu::cold]] void fail() { throw io_error(request_.failure(-this->answer)); }
+
     Request request_;
     bool finished_ = false;
   };
