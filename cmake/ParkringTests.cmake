@@ -6,7 +6,12 @@
 #   tests/misuse/NAME.cpp       must not compile; NAME_fixed.cpp must
 #   tests/tools/test_*.py       tests of the repository's own scripts
 #   tests/consumer/             a foreign project that uses the installed library
-find_package(GTest REQUIRED)
+if(CMAKE_CROSSCOMPILING)
+  # The system's library is for the system's processor; Debian's libgtest-dev has the source too.
+  add_subdirectory(/usr/src/googletest googletest EXCLUDE_FROM_ALL)
+else()
+  find_package(GTest REQUIRED)
+endif()
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 include(GoogleTest)
 

@@ -196,8 +196,10 @@ SAME(async_cancel_all, IORING_ASYNC_CANCEL_ALL);
 SAME(async_cancel_fd, IORING_ASYNC_CANCEL_FD);
 SAME(async_cancel_any, IORING_ASYNC_CANCEL_ANY);
 SAME(async_cancel_fd_fixed, IORING_ASYNC_CANCEL_FD_FIXED);
+#ifdef IORING_ASYNC_CANCEL_USERDATA  // not in the first headers of Linux 6.1
 SAME(async_cancel_userdata, IORING_ASYNC_CANCEL_USERDATA);
 SAME(async_cancel_op, IORING_ASYNC_CANCEL_OP);
+#endif
 SAME(recvsend_poll_first, IORING_RECVSEND_POLL_FIRST);
 SAME(recv_multishot, IORING_RECV_MULTISHOT);
 SAME(recvsend_fixed_buf, IORING_RECVSEND_FIXED_BUF);
@@ -243,7 +245,9 @@ SAME(feat_linked_file, IORING_FEAT_LINKED_FILE);
 SAME(off_sq_ring, IORING_OFF_SQ_RING);
 SAME(off_cq_ring, IORING_OFF_CQ_RING);
 SAME(off_sqes, IORING_OFF_SQES);
+#ifdef IORING_OFF_MMAP_MASK  // likewise
 SAME(off_mmap_mask, IORING_OFF_MMAP_MASK);
+#endif
 SAME(sq_need_wakeup, IORING_SQ_NEED_WAKEUP);
 SAME(sq_cq_overflow, IORING_SQ_CQ_OVERFLOW);
 SAME(sq_taskrun, IORING_SQ_TASKRUN);
