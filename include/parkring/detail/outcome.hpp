@@ -34,6 +34,20 @@ class outcome {
     state_ = state::error;
   }
 
+  /// Moves what `other` has into this one, which has nothing yet. What moving a value throws is then
+  /// the outcome.
+  void take_over(outcome& other) noexcept {
+    if (other.state_ == state::error) [[unlikely]]
+      return set_error(std::move(other.error_));
+    PARKRING_CHECK(other.state_ == state::value, "a result was taken before it was there");
+    try {
+      std::construct_at(&value_, std::move(other.value_));
+      state_ = state::value;
+    } catch (...) {
+      set_error(std::current_exception());
+    }
+  }
+
   [[nodiscard]] bool ready() const noexcept { return state_ != state::empty; }
   [[nodiscard]] bool failed() const noexcept { return state_ == state::error; }
   [[nodiscard]] std::exception_ptr error() const noexcept {
@@ -71,6 +85,12 @@ class outcome<void> {
   void set_value() noexcept { ready_ = true; }
   void set_error(std::exception_ptr error) noexcept {
     error_ = std::move(error);
+    ready_ = true;
+  }
+  void take_over(outcome& other) noexcept {
+    PARKRING_CHECK(other.ready_, "a result was taken before it was there");
+    if (other.error_ != nullptr) [[unlikely]]
+      error_ = std::move(other.error_);
     ready_ = true;
   }
   [[nodiscard]] bool ready() const noexcept { return ready_; }
