@@ -101,7 +101,7 @@ void release_anywhere(task_cell& cell) noexcept {
     if (std::atomic_ref(c->references).fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     task_cell* parent = c->parent;
     const std::size_t size = c->block_size;
-    if (c->ends_result) c->type->end(*c);
+    c->type->end(*c);
     deallocate_frame(c, size);
     c = parent;
   }
@@ -129,6 +129,11 @@ void tell_of_end(task_cell& cell) noexcept {
   wake_joiner(cell);
   if (cell.group != nullptr) end_membership(cell);
   if (cell.detached && cell.failed) report_failure(cell, exec::core_at(cell.home_of));
+}
+
+void finish_failed(task_cell& cell) noexcept {
+  cell.failed = true;
+  finish(cell, true);
 }
 
 void cell_group::add(task_cell& cell) noexcept {
@@ -169,7 +174,7 @@ void end_cell(task_cell& cell) noexcept {
   for (task_cell* c = &cell;;) {
     task_cell* parent = c->parent;
     const std::size_t size = c->block_size;
-    if (c->ends_result) c->type->end(*c);
+    c->type->end(*c);
     deallocate_frame(c, size);
     if (parent == nullptr || --parent->references != 0) return;
     c = parent;

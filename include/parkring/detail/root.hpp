@@ -73,10 +73,11 @@ template <class T>
 void end_root(void* frame) {
   auto& cell = cell_at<T>(frame);
   auto child = std::coroutine_handle<task_promise<T>>::from_address(cell.child.address());
-  cell.result.take_over(child.promise().result);
-  if (cell.result.failed()) [[unlikely]]
-    cell.failed = cell.ends_result = true;
-  finish(cell);
+  if (!cell.result.take_over(child.promise().result)) [[unlikely]]
+    return finish_failed(cell);
+  constexpr bool trivial =
+      std::is_void_v<T> || std::is_reference_v<T> || std::is_trivially_destructible_v<T>;
+  finish(cell, !trivial);
 }
 
 // Makes `t` the task's outermost coroutine.
@@ -104,8 +105,7 @@ void begin_root(void* frame) {
     }
   } catch (...) {
     cell.result.set_error(std::current_exception());
-    cell.failed = cell.ends_result = true;
-    finish(cell);
+    finish_failed(cell);
     return;
   }
   child.resume();

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include <parkring/detail/core.hpp>
+#include <parkring/detail/frame_allocator.hpp>
 #include <parkring/detail/home.hpp>
 #include <parkring/detail/outcome.hpp>
 #include <parkring/detail/plain_frame.hpp>
@@ -61,20 +62,18 @@ struct task_cell : plain_frame, list_node, message {  // on the runtime's list o
   task_state state = task_state::live;
   bool doomed = false;               // aborted while running: destroyed at the next suspension
   bool detached = false;             // nobody will take its result
-  bool foreign_detach = false;       // what the handle's message asks for
   bool failed = false;               // it threw
-  bool ends_result;                  // its result has a destructor, or is an exception
+  bool foreign_detach;               // what the handle's message asks for
   std::source_location where;        // of the spawn; empty where it is not known
   task_cell* next_doomed;            // set while doomed
 
-  task_cell(core_base& core, const cell_type& t, std::size_t size, bool ends,
+  task_cell(core_base& core, const cell_type& t, std::size_t size,
             plain_frame::function resume, std::source_location w) noexcept
       : plain_frame(resume, &destroy_frame),
         home_of(core.home_of),
         type(&t),
         parent(core.current),
         block_size(static_cast<std::uint32_t>(size)),
-        ends_result(ends),
         where(w) {}
 
  private:
@@ -84,14 +83,7 @@ struct task_cell : plain_frame, list_node, message {  // on the runtime's list o
 template <class T>
 struct task_cell_of final : task_cell {
   outcome<T> result;
-
-  task_cell_of(core_base& core, const cell_type& t, std::size_t size,
-               plain_frame::function resume, std::source_location w) noexcept
-      : task_cell(core, t, size, !trivial, resume, w) {}
-
- private:
-  static constexpr bool trivial =
-      std::is_void_v<T> || std::is_reference_v<T> || std::is_trivially_destructible_v<T>;
+  using task_cell::task_cell;
 };
 
 template <class T>
@@ -117,11 +109,13 @@ struct cell_group {
   void abort_all() noexcept;
 };
 
-/// Makes the task known to the runtime, and ready: `first` is resumed first. Or destroys its frame,
-/// if the runtime is closing.
+/// Makes the task known to the runtime, and ready: `first` is resumed first. Aborts it, if the
+/// runtime is closing.
 void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noexcept;
-/// The coroutine of `cell` has come to an end, or could not be called; destroys its frame.
-void finish(task_cell& cell) noexcept;
+/// The coroutine of `cell` has come to an end and its value is in the cell; destroys the frame.
+void finish(task_cell& cell, bool result_needs_end) noexcept;
+/// As `finish`, where the task, or its call, has thrown.
+void finish_failed(task_cell& cell) noexcept;
 /// Destroys the task, now or, where it must be, at the next suspension. Idempotent.
 void abort(task_cell& cell) noexcept;
 /// Lets go of one reference.
@@ -131,7 +125,12 @@ void drop_handle(task_cell& cell, bool detach) noexcept;
 
 // What follows is inline because it is all that most tasks need.
 
-/// The part of `finish` for tasks that somebody waits for, that failed, or whose parent has ended.
+/// Whether somebody waits for the task or counts it, or its parent has ended.
+[[nodiscard]] inline bool concerns_others(const task_cell& cell) noexcept {
+  if (cell.joiner != nullptr || cell.group != nullptr || cell.failed) return true;
+  return cell.parent != nullptr && cell.parent->state != task_state::live;
+}
+/// The part of `finish` for those.
 void tell_of_end(task_cell& cell) noexcept;
 /// Frees the cell and lets go of its parent.
 void end_cell(task_cell& cell) noexcept;
@@ -140,31 +139,36 @@ inline void release(task_cell& cell) noexcept {
   if (--cell.references == 0) end_cell(cell);
 }
 
+/// As `release`, where it is probably the last one.
+inline void release_last(task_cell& cell, bool result_needs_end) noexcept {
+  if (--cell.references != 0) return;
+  task_cell* parent = cell.parent;
+  if (result_needs_end || (parent != nullptr && parent->references == 1)) return end_cell(cell);
+  if (parent != nullptr) --parent->references;
+  deallocate_frame(&cell, cell.block_size);
+}
+
 inline void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noexcept {
   if (cell.parent != nullptr) ++cell.parent->references;
-  if (core.closing) [[unlikely]] {
-    cell.state = task_state::aborted;
-    return cell.handle().destroy();
-  }
   cell.start.frame = first.address();
   cell.start.task = &cell;
   core.tasks.push_back(cell);
   core.ready.push_back(cell.start);
+  if (core.closing) [[unlikely]]
+    abort(cell);
 }
 
-inline void finish(task_cell& cell) noexcept {
+inline void finish(task_cell& cell, bool result_needs_end) noexcept {
   // While it is still this task that runs.
   if (cell.child != nullptr) std::exchange(cell.child, nullptr).destroy();
   core_base& core = *cell.home_of.core();
   cell.state = task_state::done;
   cell.unlink();
-  const bool parent_ended = cell.parent != nullptr && cell.parent->state != task_state::live;
-  if (cell.joiner != nullptr || cell.group != nullptr || cell.failed || parent_ended)
-    tell_of_end(cell);
+  if (concerns_others(cell)) tell_of_end(cell);
   // What the last destructors spawn must not take this task, which is no more, for its parent.
   if (core.current == &cell) core.current = cell.parent;
   if (cell.type->end_call != nullptr) cell.type->end_call(cell);
-  release(cell);  // the frame's reference
+  release_last(cell, result_needs_end);  // the frame's reference
 }
 
 }  // namespace parkring::detail
