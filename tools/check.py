@@ -77,6 +77,8 @@ PUBLIC = [
     ("detail/blocking_job.hpp", "exec"),
     ("detail/branch.hpp", "exec"),
     ("detail/core.hpp", "exec"),
+    ("detail/plain_frame.hpp", "exec"),
+    ("detail/root.hpp", "exec"),
     ("detail/simple_op.hpp", "exec"),
     ("detail/task_cell.hpp", "exec"),
     ("detail/timer.hpp", "exec"),

@@ -13,7 +13,7 @@
 
 #include <parkring/detail/awaitable.hpp>
 #include <parkring/detail/core.hpp>
-#include <parkring/detail/frame_allocator.hpp>
+#include <parkring/detail/root.hpp>
 #include <parkring/detail/task_cell.hpp>
 #include <parkring/task.hpp>
 
@@ -29,79 +29,6 @@ template <class T>
 class join_handle;
 
 namespace detail {
-
-// The coroutine of a spawned task. Its frame is preceded by its cell (task_cell.hpp).
-template <class T>
-struct root_coroutine {
-  struct promise_type;
-  std::coroutine_handle<promise_type> frame;
-};
-
-template <class T>
-struct root_return {  // the value goes straight into the cell
-  outcome<T>* result;
-  template <class U = T>
-    requires std::convertible_to<U&&, T>
-  void return_value(U&& value) {
-    result->set_value(std::forward<U>(value));
-  }
-};
-template <>
-struct root_return<void> {
-  outcome<void>* result;
-  void return_void() noexcept { result->set_value(); }
-};
-
-template <class T>
-struct root_coroutine<T>::promise_type : root_return<T> {
-  static constexpr std::size_t cell_space = (sizeof(task_cell_of<T>) + 15) / 16 * 16;
-
-  static void* operator new(std::size_t size) {
-    static_assert(alignof(task_cell_of<T>) <= alignof(std::max_align_t),
-                  "results of tasks with extended alignment are not supported; box the value");
-    void* block = allocate_frame(cell_space + size);
-    ::new (block) task_cell_of<T>(cell_space + size);
-    return static_cast<std::byte*>(block) + cell_space;
-  }
-  static void operator delete(void* frame, std::size_t) noexcept { release(*cell_of(frame)); }
-
-  static task_cell_of<T>* cell_of(void* frame) noexcept {
-    return std::launder(
-        reinterpret_cast<task_cell_of<T>*>(static_cast<std::byte*>(frame) - cell_space));
-  }
-
-  promise_type() noexcept {
-    this->result =
-        &cell_of(std::coroutine_handle<promise_type>::from_promise(*this).address())->result;
-  }
-
-  struct final_awaiter {
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<promise_type> h) const noexcept {
-      finish(*cell_of(h.address()));  // destroys the frame, this awaiter with it
-    }
-    void await_resume() const noexcept {}
-  };
-
-  root_coroutine get_return_object() noexcept {
-    return {std::coroutine_handle<promise_type>::from_promise(*this)};
-  }
-  std::suspend_always initial_suspend() const noexcept { return {}; }
-  final_awaiter final_suspend() const noexcept { return {}; }
-  void unhandled_exception() noexcept { this->result->set_error(std::current_exception()); }
-};
-
-// The callable and its arguments are parameters, so they live in the root frame as long as the
-// task does: a capturing lambda cannot dangle.
-template <class T, class Fn, class... Args>
-root_coroutine<T> run_root(Fn fn, Args... args) {
-  co_return co_await std::invoke(std::move(fn), std::move(args)...);
-}
-
-template <class T, class A>
-root_coroutine<T> run_root_awaitable(A a) {
-  co_return co_await std::move(a);
-}
 
 template <class X>
 inline constexpr bool is_reference_wrapper = false;
@@ -198,7 +125,14 @@ join_handle {
     return detail::join_awaiter<T>(*cell_);
   }
   void drop(bool detach) noexcept {
-    if (cell_ != nullptr) detail::drop_handle(*std::exchange(cell_, nullptr), detach);
+    if (cell_ == nullptr) return;
+    detail::task_cell& cell = *std::exchange(cell_, nullptr);
+    if (cell.home_of.is_here() && (detach || cell.state != detail::task_state::live)) {
+      cell.detached = true;
+      detail::release(cell);
+    } else {
+      detail::drop_handle(cell, detach);
+    }
   }
 
   detail::task_cell* cell_;
@@ -210,14 +144,6 @@ join_handle<T> make_handle(detail::task_cell& cell) noexcept {
 }
 
 namespace detail {
-
-template <class T>
-task_cell& launch_root(core_base& core, root_coroutine<T> root,
-                       std::source_location where) noexcept {
-  auto& cell = *root_coroutine<T>::promise_type::cell_of(root.frame.address());
-  launch(core, cell, root.frame, where);
-  return cell;
-}
 
 template <class Fn, class... Args>
 using spawn_result_t = await_result_t<std::invoke_result_t<Fn, Args...>>;
@@ -236,16 +162,17 @@ template <class Fn, class... Args>
 task_cell& spawn_on(core_base& core, std::source_location where, Fn&& fn, Args&&... args) {
   check_spawn_arguments<std::decay_t<Fn>, std::decay_t<Args>...>();
   using T = spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
-  return launch_root<T>(core,
-                        run_root<T, std::decay_t<Fn>, std::decay_t<Args>...>(
-                            std::forward<Fn>(fn), std::forward<Args>(args)...),
-                        where);
+  return start_call<T, kept_call<std::decay_t<Fn>, std::decay_t<Args>...>>(
+      core, where, std::forward<Fn>(fn), std::forward<Args>(args)...);
 }
 
 template <class A>
 task_cell& spawn_awaitable_on(core_base& core, std::source_location where, A&& a) {
   using T = await_result_t<std::decay_t<A>>;
-  return launch_root<T>(core, run_root_awaitable<T, std::decay_t<A>>(std::forward<A>(a)), where);
+  if constexpr (std::is_same_v<std::decay_t<A>, task<T>>)
+    return start_task<T>(core, where, std::forward<A>(a));
+  else
+    return start_task<T>(core, where, await_value<T, std::decay_t<A>>(std::forward<A>(a)));
 }
 
 }  // namespace detail

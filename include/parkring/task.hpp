@@ -51,6 +51,8 @@ struct task_promise : task_promise_base, returned<T> {
   task<T> get_return_object() noexcept;
 };
 
+struct task_access;
+
 }  // namespace detail
 
 /// A lazy coroutine that produces a `T` or throws.
@@ -81,13 +83,12 @@ class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
   /// Starts the task and waits for its value: `co_await std::move(t)` or `co_await f()`.
   /// The frame moves into the awaiting coroutine and goes with it.
   auto operator co_await() && {
-    PARKRING_CHECK(frame_ != nullptr,
-                   "this task was moved from or awaited already; a task is awaited once");
-    return awaiter(std::exchange(frame_, nullptr));
+    return awaiter(take());
   }
 
  private:
   friend promise_type;
+  friend detail::task_access;
   explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
 
   class awaiter {
@@ -107,6 +108,11 @@ class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
     std::coroutine_handle<promise_type> frame_;
   };
 
+  std::coroutine_handle<promise_type> take() noexcept {
+    PARKRING_CHECK(frame_ != nullptr,
+                   "this task was moved from or awaited already; a task is awaited once");
+    return std::exchange(frame_, nullptr);
+  }
   void reset() noexcept {
     if (frame_ != nullptr) std::exchange(frame_, nullptr).destroy();
   }
@@ -119,6 +125,15 @@ template <class T>
 task<T> task_promise<T>::get_return_object() noexcept {
   return task<T>(std::coroutine_handle<task_promise<T>>::from_promise(*this));
 }
+
+/// How a spawned task gets at its coroutine.
+struct task_access {
+  /// The frame of `t`, not started; the caller owns it now.
+  template <class T>
+  static std::coroutine_handle<task_promise<T>> take(task<T>& t) noexcept {
+    return t.take();
+  }
+};
 }  // namespace detail
 
 }  // namespace parkring

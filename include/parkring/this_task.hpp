@@ -10,6 +10,7 @@ namespace detail {
 
 class yield_awaiter : waiter {
  public:
+  yield_awaiter() noexcept {}  // else `{}` would fill it with zeros first
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> h) noexcept { running_core().make_ready(*this, h); }
   [[nodiscard]] bool await_done() const noexcept { return !linked(); }

@@ -16,7 +16,8 @@ struct closer {
     lists.closed = true;
     for (auto& list : lists.of_class) {
       list.room = 0;
-      while (list.first != nullptr) std::free(std::exchange(list.first, list.first->next));
+      for (; list.first != nullptr; --lists.made)
+        std::free(std::exchange(list.first, list.first->next));
     }
   }
 };
@@ -38,15 +39,21 @@ void* allocate_frame_slowly(std::size_t size) {
   if (PARKRING_RECYCLE_FRAMES && c < frame_lists::classes) size = c * frame_lists::granule;
   void* memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
-  ++lists.out;
+  ++lists.made;
   return memory;
 }
 
 void deallocate_frame_slowly(void* memory, std::size_t) noexcept {
-  --this_thread_frames.out;
+  --this_thread_frames.made;
   std::free(memory);
 }
 
-std::ptrdiff_t frames_out() noexcept { return this_thread_frames.out; }
+std::ptrdiff_t frames_out() noexcept {
+  const frame_lists& lists = this_thread_frames;
+  std::ptrdiff_t out = lists.made;
+  if (lists.opened && !lists.closed)
+    for (const auto& list : lists.of_class) out -= frame_lists::keep_at_most - list.room;
+  return out;
+}
 
 }  // namespace parkring::detail

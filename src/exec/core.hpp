@@ -58,10 +58,8 @@ class core final : public detail::core_base {
   const runtime_options options;
   park::driver driver;
   op::operations& ops;
-  detail::intrusive_list<detail::task_cell> tasks;
   buf::registered_buffers buffers;
   blocking_pool blocking;
-  bool closing = false;
   runtime_counters counted;  // those counted by hand: inline hits and the like
 
  private:

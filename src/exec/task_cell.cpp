@@ -68,12 +68,19 @@ void report_failure(task_cell& cell, exec::core& core) noexcept {
   std::fprintf(stderr, "parkring: a detached task failed: %s\n", what);
 }
 
+// Ends coroutine, callable and arguments, wherever they are.
+void destroy_frame(task_cell& cell) noexcept {
+  if (cell.child != nullptr) std::exchange(cell.child, nullptr).destroy();
+  if (cell.type->end_call != nullptr) cell.type->end_call(cell);
+  release(cell);
+}
+
 void destroy_now(task_cell& cell) noexcept {
   cell.state = task_state::aborted;
   cell.unlink();
   cell.start.unlink();
   ++cell.references;  // the frame's end must not take the cell with it
-  cell.frame.destroy();
+  destroy_frame(cell);
   forget_ended_ancestors(cell);
   wake_joiner(cell);
   end_membership(cell);
@@ -113,38 +120,20 @@ void handle_dropped_elsewhere(message& m) noexcept {
 
 }  // namespace
 
-void launch(core_base& base, task_cell& cell, std::coroutine_handle<> frame,
-            std::source_location where) noexcept {
-  auto& core = static_cast<exec::core&>(base);
-  cell.frame = frame;
-  cell.where = where;
-  cell.home_of = core.home_of;
-  cell.parent = core.current;
-  add_reference(cell.parent);
-  ++cell.references;  // the handle's
-  if (core.closing) {
-    cell.state = task_state::aborted;
-    frame.destroy();
-    return;
-  }
-  cell.start.frame = frame.address();
-  cell.start.task = &cell;
-  core.tasks.push_back(cell);
-  core.ready.push_back(cell.start);
+void task_cell::destroy_frame(void* frame) {
+  detail::destroy_frame(static_cast<task_cell&>(plain_frame::at(frame)));
 }
 
-void finish(task_cell& cell) noexcept {
-  auto& core = exec::core_at(cell.home_of);
-  cell.state = task_state::done;
-  cell.unlink();
+void tell_of_end(task_cell& cell) noexcept {
   if (cell.parent != nullptr) forget_ended_ancestors(cell);
   wake_joiner(cell);
   if (cell.group != nullptr) end_membership(cell);
-  if (cell.detached && cell.type->error_of(cell) != nullptr) [[unlikely]]
-    report_failure(cell, core);
-  // What the last destructors spawn must not take this task, which is no more, for its parent.
-  if (core.current == &cell) core.current = cell.parent;
-  cell.frame.destroy();  // and with it the frame's reference
+  if (cell.detached && cell.failed) report_failure(cell, exec::core_at(cell.home_of));
+}
+
+void finish_failed(task_cell& cell) noexcept {
+  cell.failed = true;
+  finish(cell, true);
 }
 
 void cell_group::add(task_cell& cell) noexcept {
@@ -181,13 +170,15 @@ void abort(task_cell& cell) noexcept {
   destroy_now(cell);
 }
 
-void release(task_cell& cell) noexcept {
-  if (--cell.references != 0) return;
-  task_cell* parent = cell.parent;
-  const std::size_t size = cell.block_size;
-  cell.type->end(cell);
-  deallocate_frame(&cell, size);
-  if (parent != nullptr) release(*parent);
+void end_cell(task_cell& cell) noexcept {
+  for (task_cell* c = &cell;;) {
+    task_cell* parent = c->parent;
+    const std::size_t size = c->block_size;
+    c->type->end(*c);
+    deallocate_frame(c, size);
+    if (parent == nullptr || --parent->references != 0) return;
+    c = parent;
+  }
 }
 
 void drop_handle(task_cell& cell, bool detach) noexcept {

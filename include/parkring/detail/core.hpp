@@ -24,7 +24,9 @@ struct core_base {
   void* next_frame = nullptr;     // where to go on, after a transfer that would go too deep
   std::uintptr_t stack_base = 0;  // of the run loop
   unsigned budget = 0;            // awaits that may still complete without suspending
+  bool closing = false;           // a task that is started now is aborted at once
   task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
+  intrusive_list<task_cell> tasks;  // the live ones
   home_ref home_of;               // the way back to this runtime
 
   static constexpr unsigned full_budget = 128;

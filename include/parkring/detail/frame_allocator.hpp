@@ -37,7 +37,7 @@ struct frame_lists {
     std::uint32_t room;  // how many more it keeps; 0 until its first use, and once closed
   };
   std::array<list, classes> of_class;
-  std::ptrdiff_t out;
+  std::ptrdiff_t made;  // by malloc, minus freed: those kept here and those out
   bool opened;
   bool closed;
 };
@@ -56,7 +56,6 @@ void deallocate_frame_slowly(void* memory, std::size_t size) noexcept;
     if (free_frame* f = list.first) [[likely]] {
       list.first = f->next;
       ++list.room;
-      ++lists.out;
       return f;
     }
   }
@@ -74,7 +73,6 @@ inline void deallocate_frame(void* memory, std::size_t size) noexcept {
       f->next = list.first;
       list.first = f;
       --list.room;
-      --lists.out;
       return;
     }
   }

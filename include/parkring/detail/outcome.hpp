@@ -34,6 +34,24 @@ class outcome {
     state_ = state::error;
   }
 
+  /// Moves what `other` has into this one, which has nothing yet; true if it is a value. What moving
+  /// a value throws is then the outcome.
+  [[nodiscard]] bool take_over(outcome& other) noexcept {
+    if (other.state_ == state::error) [[unlikely]] {
+      set_error(std::move(other.error_));
+      return false;
+    }
+    PARKRING_CHECK(other.state_ == state::value, "a result was taken before it was there");
+    try {
+      std::construct_at(&value_, std::move(other.value_));
+    } catch (...) {
+      set_error(std::current_exception());
+      return false;
+    }
+    state_ = state::value;
+    return true;
+  }
+
   [[nodiscard]] bool ready() const noexcept { return state_ != state::empty; }
   [[nodiscard]] bool failed() const noexcept { return state_ == state::error; }
   [[nodiscard]] std::exception_ptr error() const noexcept {
@@ -72,6 +90,14 @@ class outcome<void> {
   void set_error(std::exception_ptr error) noexcept {
     error_ = std::move(error);
     ready_ = true;
+  }
+  [[nodiscard]] bool take_over(outcome& other) noexcept {
+    PARKRING_CHECK(other.ready_, "a result was taken before it was there");
+    ready_ = true;
+    if (other.error_ == nullptr) [[likely]]
+      return true;
+    error_ = std::move(other.error_);
+    return false;
   }
   [[nodiscard]] bool ready() const noexcept { return ready_; }
   [[nodiscard]] bool failed() const noexcept { return error_ != nullptr; }

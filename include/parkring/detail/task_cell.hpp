@@ -1,12 +1,13 @@
-// The header of a spawned task, in front of its frame in one allocation.
+// What the runtime knows of a spawned task, and, as a plain frame, where the task begins and ends:
+// see root.hpp. "The frame" below is that frame with all that hangs on it: callable, arguments and
+// the task's coroutine.
 //
 // States and who may do what (all on the runtime's thread):
 //   live     its frame exists; it runs, is ready, or waits. Ends by `finish` (its coroutine came to
 //            an end) or by `destroy_now` (aborted).
 //   done     its frame is gone, its result is in the cell until the handle takes it.
 //   aborted  its frame is gone or going; there is no result.
-// The memory, cell and frame together, is freed with the last reference. References: the frame,
-// the handle, an awaiter that joins, and tasks that name it as the one that spawned them.
+// The memory is freed with the last reference. References: the frame, the handle, an awaiter that joins, and tasks that name it as the one that spawned them.
 //
 // Abort is synchronous: when `abort` returns, nothing of the task exists any more. One case is
 // deferred until the running coroutine suspends: aborting the running task, or one that it
@@ -19,9 +20,14 @@
 #include <exception>
 #include <memory>
 #include <source_location>
+#include <type_traits>
+#include <utility>
 
+#include <parkring/detail/core.hpp>
+#include <parkring/detail/frame_allocator.hpp>
 #include <parkring/detail/home.hpp>
 #include <parkring/detail/outcome.hpp>
+#include <parkring/detail/plain_frame.hpp>
 #include <parkring/detail/waiter.hpp>
 
 namespace parkring::detail {
@@ -35,47 +41,59 @@ struct group_link : list_node {
   task_cell* cell;  // set while linked
 };
 
-/// What depends on the type of a task's result.
+/// What depends on the types of a task's result and of its callable.
 struct cell_type {
-  void (*end)(task_cell&) noexcept;                    // ends the cell
+  void (*end)(task_cell&) noexcept;                     // ends the result
   std::exception_ptr (*error_of)(task_cell&) noexcept;  // what the task threw, or null
+  void (*end_call)(task_cell&) noexcept;  // ends callable and arguments; null: nothing to do
 };
 
-struct task_cell : list_node, message {  // on the runtime's list of live tasks
+struct task_cell : plain_frame, list_node, message {  // on the runtime's list of live tasks
   waiter start;                      // schedules the first resume
-  std::coroutine_handle<> frame;
-  home_ref home_of;
-  const cell_type* type;
-  std::uint32_t block_size;          // of cell and frame together
-  std::uint32_t references = 1;      // the frame's
-  task_state state = task_state::live;
-  bool doomed = false;               // aborted while running: destroyed at the next suspension
-  bool detached = false;             // nobody will take its result
-  bool foreign_detach = false;       // what the handle's message asks for
-  task_cell* parent = nullptr;       // the live task that spawned it, or the nearest above
-  task_cell* next_doomed;            // set while doomed
+  std::coroutine_handle<> child;     // the task's outermost coroutine; null before it was called
   waiter* joiner = nullptr;
   cell_group* group = nullptr;       // holds the handle's reference, if the task is in one
   group_link in_group;
+  home_ref home_of;
+  const cell_type* type;
+  task_cell* parent;                 // the live task that spawned it, or the nearest above
+  std::uint32_t block_size;          // of all of it
+  std::uint32_t references = 2;      // the frame's and the handle's
+  task_state state = task_state::live;
+  bool doomed = false;               // aborted while running: destroyed at the next suspension
+  bool detached = false;             // nobody will take its result
+  bool failed = false;               // it threw
+  bool foreign_detach;               // what the handle's message asks for
   std::source_location where;        // of the spawn; empty where it is not known
+  task_cell* next_doomed;            // set while doomed
 
-  task_cell(const cell_type& t, std::size_t size) noexcept
-      : type(&t), block_size(static_cast<std::uint32_t>(size)) {}
+  task_cell(core_base& core, const cell_type& t, std::size_t size,
+            plain_frame::function resume, std::source_location w) noexcept
+      : plain_frame(resume, &destroy_frame),
+        home_of(core.home_of),
+        type(&t),
+        parent(core.current),
+        block_size(static_cast<std::uint32_t>(size)),
+        where(w) {}
+
+ private:
+  static void destroy_frame(void* frame);
 };
 
 template <class T>
 struct task_cell_of final : task_cell {
   outcome<T> result;
-  explicit task_cell_of(std::size_t size) noexcept : task_cell(type_of, size) {}
+  using task_cell::task_cell;
+};
 
- private:
-  static constexpr cell_type type_of = {
-      .end =
-          [](task_cell& base) noexcept { std::destroy_at(static_cast<task_cell_of*>(&base)); },
-      .error_of = [](task_cell& base) noexcept -> std::exception_ptr {
-        return static_cast<task_cell_of&>(base).result.error();
-      },
-  };
+template <class T>
+inline constexpr cell_type cell_type_of = {
+    .end =
+        [](task_cell& base) noexcept { std::destroy_at(static_cast<task_cell_of<T>*>(&base)); },
+    .error_of = [](task_cell& base) noexcept -> std::exception_ptr {
+      return static_cast<task_cell_of<T>&>(base).result.error();
+    },
+    .end_call = nullptr,
 };
 
 /// The tasks of a `task_group`.
@@ -91,16 +109,66 @@ struct cell_group {
   void abort_all() noexcept;
 };
 
-/// Makes a suspended root coroutine known to the runtime and ready to run.
-void launch(core_base& core, task_cell& cell, std::coroutine_handle<> frame,
-            std::source_location where) noexcept;
-/// The coroutine of `cell` has come to an end; destroys its frame.
-void finish(task_cell& cell) noexcept;
+/// Makes the task known to the runtime, and ready: `first` is resumed first. Aborts it, if the
+/// runtime is closing.
+void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noexcept;
+/// The coroutine of `cell` has come to an end and its value is in the cell; destroys the frame.
+void finish(task_cell& cell, bool result_needs_end) noexcept;
+/// As `finish`, where the task, or its call, has thrown.
+void finish_failed(task_cell& cell) noexcept;
 /// Destroys the task, now or, where it must be, at the next suspension. Idempotent.
 void abort(task_cell& cell) noexcept;
 /// Lets go of one reference.
 void release(task_cell& cell) noexcept;
 /// What the destructor of a handle does, on any thread and after the runtime's death.
 void drop_handle(task_cell& cell, bool detach) noexcept;
+
+// What follows is inline because it is all that most tasks need.
+
+/// Whether somebody waits for the task or counts it, or its parent has ended.
+[[nodiscard]] inline bool concerns_others(const task_cell& cell) noexcept {
+  if (cell.joiner != nullptr || cell.group != nullptr || cell.failed) return true;
+  return cell.parent != nullptr && cell.parent->state != task_state::live;
+}
+/// The part of `finish` for those.
+void tell_of_end(task_cell& cell) noexcept;
+/// Frees the cell and lets go of its parent.
+void end_cell(task_cell& cell) noexcept;
+
+inline void release(task_cell& cell) noexcept {
+  if (--cell.references == 0) end_cell(cell);
+}
+
+/// As `release`, where it is probably the last one.
+inline void release_last(task_cell& cell, bool result_needs_end) noexcept {
+  if (--cell.references != 0) return;
+  task_cell* parent = cell.parent;
+  if (result_needs_end || (parent != nullptr && parent->references == 1)) return end_cell(cell);
+  if (parent != nullptr) --parent->references;
+  deallocate_frame(&cell, cell.block_size);
+}
+
+inline void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noexcept {
+  if (cell.parent != nullptr) ++cell.parent->references;
+  cell.start.frame = first.address();
+  cell.start.task = &cell;
+  core.tasks.push_back(cell);
+  core.ready.push_back(cell.start);
+  if (core.closing) [[unlikely]]
+    abort(cell);
+}
+
+inline void finish(task_cell& cell, bool result_needs_end) noexcept {
+  // While it is still this task that runs.
+  if (cell.child != nullptr) std::exchange(cell.child, nullptr).destroy();
+  core_base& core = *cell.home_of.core();
+  cell.state = task_state::done;
+  cell.unlink();
+  if (concerns_others(cell)) tell_of_end(cell);
+  // What the last destructors spawn must not take this task, which is no more, for its parent.
+  if (core.current == &cell) core.current = cell.parent;
+  if (cell.type->end_call != nullptr) cell.type->end_call(cell);
+  release_last(cell, result_needs_end);  // the frame's reference
+}
 
 }  // namespace parkring::detail
