@@ -101,27 +101,19 @@ class runtime {
   /// *Errors*: what `a` throws.
   template <detail::awaitable A>
     requires(!std::is_lvalue_reference_v<A>)
-  decltype(auto) run(A&& a) {
+  detail::await_result_t<A> run(A&& a) {
     using T = detail::await_result_t<A>;
-    detail::task_cell& cell = detail::spawn_awaitable_on(
-        core(), std::source_location::current(), std::forward<A>(a));
-    const root_guard guard{cell};
-    run_until_ended(cell);
-    if (cell.state == detail::task_state::aborted) throw task_aborted();
-    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+    return run_root<T>(detail::spawn_awaitable_on(core(), std::source_location::current(),
+                                                  std::forward<A>(a)));
   }
 
   /// As `run(fn(args...))`, keeping the callable and the arguments as `spawn` does.
   template <class Fn, class... Args>
     requires(!detail::awaitable<std::decay_t<Fn>>)
-  auto run(Fn&& fn, Args&&... args) {
+  decltype(auto) run(Fn&& fn, Args&&... args) {
     using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
-    detail::task_cell& cell = detail::spawn_on(core(), std::source_location::current(),
-                                               std::forward<Fn>(fn), std::forward<Args>(args)...);
-    const root_guard guard{cell};
-    run_until_ended(cell);
-    if (cell.state == detail::task_state::aborted) throw task_aborted();
-    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+    return run_root<T>(detail::spawn_on(core(), std::source_location::current(),
+                                        std::forward<Fn>(fn), std::forward<Args>(args)...));
   }
 
   /// Starts `fn(args...)` as a task; it runs during `run`. See `parkring::spawn`.
@@ -155,11 +147,17 @@ class runtime {
   friend struct exec::runtime_access;
   explicit runtime(std::unique_ptr<exec::core> core);
 
-  // Frees the root task of a `run`, also when the run ends by an exception.
-  struct root_guard {
-    detail::task_cell& cell;
-    ~root_guard() { detail::drop_handle(cell, false); }
-  };
+  // Runs until the task has ended and frees it, also when the run ends by an exception.
+  template <class T>
+  T run_root(detail::task_cell& cell) {
+    struct guard {
+      detail::task_cell& cell;
+      ~guard() { detail::drop_handle(cell, false); }
+    } const at_end{cell};
+    run_until_ended(cell);
+    if (cell.state == detail::task_state::aborted) throw task_aborted();
+    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+  }
 
   detail::core_base& core() const;
   void run_until_ended(detail::task_cell& cell);

@@ -279,5 +279,13 @@ TEST(Runtime, frames_are_recycled) {
   EXPECT_EQ(detail::frames_out(), out);
 }
 
+TEST(Runtime, a_run_gives_the_reference_that_its_task_gives) {
+  runtime rt;
+  int value = 1;
+  auto give = [&]() -> task<int&> { co_return value; };
+  EXPECT_EQ(&rt.run(give()), &value);
+  EXPECT_EQ(&rt.run(give), &value) << "made by a function as well";
+}
+
 }  // namespace
 }  // namespace parkring
