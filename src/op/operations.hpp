@@ -15,6 +15,7 @@
 // ring is entered by nobody in between.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <span>
 
@@ -48,18 +49,23 @@ class operations final : public detail::operations_base {
     return r;
   }
 
-  /// Whether `n` records can be acquired now.
-  [[nodiscard]] bool can_acquire(std::size_t n) const noexcept {
-    return (starved_.empty() || serving_starved_) && slab_.limit() - slab_.live() >= n;
+  /// Whether `n` records can be acquired now; then they are there.
+  [[nodiscard]] bool can_acquire(std::size_t n) noexcept {
+    return (starved_.empty() || serving_starved_) && slab_.reserve(n);
   }
 
   /// Gives back a record that was acquired and not submitted; its payload must be gone.
   void release_unused(detail::record& r) noexcept { end(r); }
 
-  /// Queues `w` until a record is free; then `w.restart(w)` is called.
+  /// After `acquire` or `can_acquire` failed: queues `w` until a record is free; then `w.restart(w)`
+  /// is called. If it was for lack of memory `w` fails with ENOMEM, since none may ever come back.
   void starve(detail::op_waiter& w) noexcept {
     ++starvations;
-    if (serving_starved_) {  // it needs more than has come back: it stays the first
+    const bool had_its_turn = starved_.empty() || serving_starved_;
+    if (had_its_turn && slab_.out_of_memory()) {
+      w.answer = -ENOMEM;
+      ready_.push_back(w);
+    } else if (serving_starved_) {  // it needs more than has come back: it stays the first
       starved_again_ = true;
       starved_.push_front(w);
     } else {
