@@ -40,7 +40,8 @@ struct runtime_options {
   unsigned registered_files = 1'024;
   /// Threads that `blocking` may start.
   unsigned blocking_threads = 8;
-  /// How long the destructor waits for requests that the kernel does not give back.
+  /// How long the destructor waits: for writes and syncs that were left to finish, most of it, and
+  /// for requests that the kernel does not give back.
   std::chrono::milliseconds shutdown_patience{2'000};
 };
 
@@ -86,8 +87,9 @@ class remote {
 ///
 /// *Owns* its tasks, its ring and its buffer pool. *Thread*: belongs to the thread that makes it;
 /// only `post` of a `remote` may be called from others. *Drop*: destroys all tasks, cancels what
-/// is in flight, waits until the kernel has let go of everything, at most `shutdown_patience`, and
-/// keeps (leaks and reports) what it would not give back. Not from inside one of its own tasks.
+/// is in flight, except writes to regular files and syncs, waits until the kernel has let go of
+/// everything, at most `shutdown_patience`, and keeps (leaks and reports) what it would not give
+/// back. Not from inside one of its own tasks.
 /// *Errors*: `std::system_error` when no ring can be made, with the reason and the remedy.
 class runtime {
  public:

@@ -83,6 +83,15 @@ void operations::cancel(record& r) noexcept {
   cancels_.push_back(r);
 }
 
+namespace {
+
+bool finishes(const record& r) noexcept {
+  return r.type->has_effect &&
+         (r.type->cancel_when_dropped != nullptr && !r.type->cancel_when_dropped(r));
+}
+
+}  // namespace
+
 void operations::orphan_all() noexcept {
   while (detail::waiter* w = starved_.pop_front()) static_cast<op_waiter*>(w)->restart = nullptr;
   slab_.for_each_live([this](record& r) {
@@ -91,13 +100,23 @@ void operations::orphan_all() noexcept {
       r.waiter = nullptr;
     }
     if (r.state == record_state::in_flight) {
-      cancel(r);
+      if (!finishes(r)) cancel(r);
     } else if (r.state == record_state::prepared && r.linked()) {
       r.unlink();
       if (r.type->destroy != nullptr) r.type->destroy(r);
       end(r);
     }
   });
+}
+
+std::size_t operations::cancel_all() noexcept {
+  std::size_t n = 0;
+  slab_.for_each_live([&](record& r) {
+    if (r.state != record_state::in_flight || r.cancel_wanted) return;
+    cancel(r);
+    ++n;
+  });
+  return n;
 }
 
 [[gnu::always_inline]] inline void operations::complete(record& r, std::int32_t res,

@@ -106,8 +106,11 @@ class operations final : public detail::operations_base {
   /// Asks the kernel to cancel; the answer is the record's own completion. Idempotent.
   void cancel(detail::record& r) noexcept;
 
-  /// Detaches every waiter and asks to cancel every request: the start of a teardown.
+  /// The start of a teardown: detaches every waiter and asks to cancel every request but those that
+  /// are to finish for their effect.
   void orphan_all() noexcept;
+  /// Asks to cancel those too; returns how many.
+  std::size_t cancel_all() noexcept;
 
   /// Moves waiting cancels and deferred records into the submission queue, as far as there is room.
   void fill_queue() noexcept {

@@ -87,6 +87,9 @@ struct record_type {
   bool (*cancel_when_dropped)(const record&) noexcept = nullptr;
   /// Appends the request in words: "read_at(/data/x, offset 0, 4096 bytes)". Null: its name.
   void (*describe)(const record&, std::string& out) = nullptr;
+  /// Whether a request that is left to finish matters by what it does, so that the end of the runtime
+  /// leaves it to finish too, as long as its patience lasts. Others are cancelled there.
+  bool has_effect = false;
 };
 
 class operations_base;
