@@ -7,6 +7,7 @@
 namespace parkring::op {
 
 using detail::after_completion;
+using detail::cancel_wish;
 using detail::op_waiter;
 using detail::record;
 using detail::record_state;
@@ -49,7 +50,9 @@ void operations::fill_queue_slowly() noexcept {
     e->opcode = abi::op_async_cancel;
     e->fd = -1;
     e->addr = user_data_of(*target);
-    e->user_data = 0;  // nobody waits for the cancel's own answer
+    // Else nobody waits for the cancel's own answer.
+    const bool again = target->cancel_wanted == cancel_wish::until_found;
+    e->user_data = again ? e->addr | cancel_answer : 0;
     ++cancels;
   }
   while (record* first = deferred_.front()) {
@@ -78,8 +81,8 @@ void operations::abandon(record& r) noexcept {
 
 void operations::cancel(record& r) noexcept {
   PARKRING_DCHECK(r.state == record_state::in_flight, "only a request in flight can be cancelled");
-  if (r.cancel_wanted) return;
-  r.cancel_wanted = true;
+  if (r.cancel_wanted != cancel_wish::none) return;
+  r.cancel_wanted = cancel_wish::once;
   cancels_.push_back(r);
 }
 
@@ -112,7 +115,7 @@ void operations::orphan_all() noexcept {
 std::size_t operations::cancel_all() noexcept {
   std::size_t n = 0;
   slab_.for_each_live([&](record& r) {
-    if (r.state != record_state::in_flight || r.cancel_wanted) return;
+    if (r.state != record_state::in_flight || r.cancel_wanted != cancel_wish::none) return;
     cancel(r);
     ++n;
   });
@@ -128,7 +131,7 @@ std::size_t operations::cancel_all() noexcept {
     const auto then = r.type->complete(r, w, res, flags, more);
     ended = ended || then == after_completion::ended;
     if (then == after_completion::resubmit && !more) [[unlikely]] {
-      PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
+      PARKRING_DCHECK(r.cancel_wanted == cancel_wish::none, "a cancelled request is not submitted again");
       ++resubmissions;
       r.entry_flags = 0;  // of a chain the kernel has dropped the rest: this part goes alone
       r.chain_length = 1;
@@ -148,20 +151,31 @@ std::size_t operations::cancel_all() noexcept {
       ready_.push_back(*w->chain->whole);
   }
   if (record* next = r.next_in_chain; next != nullptr) [[unlikely]] {
-    // A cancel does not find a request that has not begun, so it is asked for again now. If that
-    // one has ended meanwhile, `next` is some later use, which wants its cancel as well, or none.
-    if (next->state == record_state::in_flight && next->cancel_wanted && !next->linked())
-      cancels_.push_back(*next);
+    // If that one has ended meanwhile, `next` is some later use, which wants its cancel as well, or
+    // none.
+    if (next->state == record_state::in_flight && next->cancel_wanted != cancel_wish::none) {
+      next->cancel_wanted = cancel_wish::until_found;
+      if (!next->linked()) cancels_.push_back(*next);
+    }
   }
   r.unlink();  // from the cancels, when its wish was not sent yet
   if (!ended) r.type->destroy(r);
   end(r);
 }
 
+[[gnu::cold, gnu::noinline]] void operations::cancel_answered(std::uint64_t user_data,
+                                                              std::int32_t res) noexcept {
+  if (user_data == 0 || res != -ENOENT) return;
+  auto& r = *reinterpret_cast<record*>(user_data & ~cancel_answer & ~generation_mask);
+  if (r.state != record_state::in_flight || (user_data & generation_mask) != r.generation) return;
+  if (r.cancel_wanted == cancel_wish::until_found && !r.linked()) cancels_.push_back(r);
+}
+
 unsigned operations::reap() noexcept {
   reaping_ = true;
   const unsigned n = ring_.reap([this](const abi::cqe& c) {
-    if (c.user_data == 0) return;
+    if (static_cast<std::int64_t>(c.user_data) <= 0) [[unlikely]]
+      return cancel_answered(c.user_data, c.res);
     auto& r = *reinterpret_cast<record*>(c.user_data & ~generation_mask);
     PARKRING_DCHECK((c.user_data & generation_mask) == r.generation,
                     "a completion names an earlier use of its record");

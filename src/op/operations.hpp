@@ -10,6 +10,10 @@
 // read, and the kernel takes entries in order: an entry that reuses the slot comes behind any
 // cancel of the earlier use. The generation in `user_data` guards the same thing a second time.
 //
+// Later parts of a chain. A cancel does not find a request that the kernel has not begun, and the
+// completion of one part is seen before the next has begun. So when a part has ended, the cancel of
+// the next is asked for again, with an answer of its own, for as long as that is ENOENT.
+//
 // Reaping. Completions are read in one go and waiters only move to the ready list; nothing is
 // resumed meanwhile. Disposal may submit (a close, say): while reaping that always defers, so the
 // ring is entered by nobody in between.
@@ -42,7 +46,7 @@ class operations final : public detail::operations_base {
     r->type = &type;
     r->waiter = nullptr;
     r->owner = this;
-    r->cancel_wanted = false;
+    r->cancel_wanted = detail::cancel_wish::none;
     r->entry_flags = 0;
     r->chain_length = 1;
     r->next_in_chain = nullptr;
@@ -150,6 +154,9 @@ class operations final : public detail::operations_base {
  private:
   static constexpr std::uint64_t generation_mask = 63;  // records are aligned to 64
 
+  // Beside the user_data of its target: the answer to a cancel. No address has this bit.
+  static constexpr std::uint64_t cancel_answer = std::uint64_t{1} << 63;
+
   static std::uint64_t user_data_of(const detail::record& r) noexcept {
     return reinterpret_cast<std::uint64_t>(&r) | r.generation;
   }
@@ -170,6 +177,7 @@ class operations final : public detail::operations_base {
     r.generation = static_cast<std::uint8_t>((r.generation + 1) & generation_mask);
     slab_.release(r);
   }
+  void cancel_answered(std::uint64_t user_data, std::int32_t res) noexcept;
   void defer(detail::record& r) noexcept;
   void fill_queue_slowly() noexcept;
   void serve_starved_now() noexcept;

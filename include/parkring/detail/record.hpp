@@ -96,6 +96,12 @@ class operations_base;
 
 enum class record_state : std::uint8_t { free, prepared, in_flight };
 
+enum class cancel_wish : std::uint8_t {
+  none,
+  once,         // asked for; sent once
+  until_found,  // a later part of a chain: sent again until the kernel has begun it, and finds it
+};
+
 inline constexpr std::size_t record_payload_size = 192;
 
 struct alignas(64) record : list_node {  // on: the free, the waiting or the cancel list
@@ -104,7 +110,7 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   operations_base* owner = nullptr;
   std::uint8_t generation = 0;  // six bits, part of user_data
   record_state state = record_state::free;
-  bool cancel_wanted = false;  // asked for; sent once
+  cancel_wish cancel_wanted = cancel_wish::none;
   std::uint8_t entry_flags = 0;    // added to the submission entry's: links of a chain
   record* next_in_chain = nullptr;  // what the kernel starts after it; may have ended before it
   std::uint16_t chain_length = 1;  // in the first record of a chain: how many must go together
