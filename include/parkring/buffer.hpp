@@ -113,16 +113,20 @@ class buffer {
   class returned_awaiter : detail::waiter {
    public:
     explicit returned_awaiter(detail::buffer_block* block) noexcept : block_(block) {}
-    bool await_ready() const noexcept { return block_ == nullptr || !block_->is_locked(); }
+    bool await_ready() const noexcept { return unlocked() && detail::running_core().spend_budget(); }
     void await_suspend(std::coroutine_handle<> h) {
-      frame = h.address();
       auto& core = detail::running_core();
+      if (unlocked()) return core.make_ready(*this, h);
+      frame = h.address();
       task = core.current;
       detail::wait_for_return(*block_, core.home_of, *this);
     }
     void await_resume() const noexcept {}
 
    private:
+    [[nodiscard]] bool unlocked() const noexcept {
+      return block_ == nullptr || !block_->is_locked();
+    }
     detail::buffer_block* block_;
   };
   struct returned_operation {

@@ -99,6 +99,7 @@ class chain_awaiter : op_waiter {
       return std::unexpected(error(E2BIG, "link", std::to_string(length) + " requests",
                                    "a chain must fit into the submission queue; raise "
                                    "runtime_options::entries"));
+    if (answer == -ENOMEM) return std::unexpected(error(ENOMEM, "link", "", "nothing was run"));
     return outcome(parts_, std::tuple<>());
   }
 
@@ -187,7 +188,7 @@ concept chainable = requires(operation_awaiter<O>& a) { a.chain_record(); };
 /// *Completes when* all have ended, with a tuple of their values (`std::monostate` for void).
 /// *Owns* what the requests own. *Thread*: inside a task. *Drop*: as each request; what has not
 /// begun is still run after a regular file's request before it. *Errors*: the first failure, as
-/// that request tells it; E2BIG when the chain is longer than the submission queue.
+/// that request tells it; E2BIG when the chain is longer than the submission queue; ENOMEM.
 template <detail::chainable... Operations>
   requires(sizeof...(Operations) > 0 && (!std::is_lvalue_reference_v<Operations> && ...))
 [[nodiscard("co_await it")]] auto link(Operations&&... operations) {

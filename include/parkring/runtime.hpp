@@ -40,7 +40,8 @@ struct runtime_options {
   unsigned registered_files = 1'024;
   /// Threads that `blocking` may start.
   unsigned blocking_threads = 8;
-  /// How long the destructor waits for requests that the kernel does not give back.
+  /// How long the destructor waits: for writes and syncs that were left to finish, most of it, and
+  /// for requests that the kernel does not give back.
   std::chrono::milliseconds shutdown_patience{2'000};
 };
 
@@ -86,8 +87,9 @@ class remote {
 ///
 /// *Owns* its tasks, its ring and its buffer pool. *Thread*: belongs to the thread that makes it;
 /// only `post` of a `remote` may be called from others. *Drop*: destroys all tasks, cancels what
-/// is in flight, waits until the kernel has let go of everything, at most `shutdown_patience`, and
-/// keeps (leaks and reports) what it would not give back. Not from inside one of its own tasks.
+/// is in flight, except writes to regular files and syncs, waits until the kernel has let go of
+/// everything, at most `shutdown_patience`, and keeps (leaks and reports) what it would not give
+/// back. Not from inside one of its own tasks.
 /// *Errors*: `std::system_error` when no ring can be made, with the reason and the remedy.
 class runtime {
  public:
@@ -101,27 +103,19 @@ class runtime {
   /// *Errors*: what `a` throws.
   template <detail::awaitable A>
     requires(!std::is_lvalue_reference_v<A>)
-  decltype(auto) run(A&& a) {
+  detail::await_result_t<A> run(A&& a) {
     using T = detail::await_result_t<A>;
-    detail::task_cell& cell = detail::spawn_awaitable_on(
-        core(), std::source_location::current(), std::forward<A>(a));
-    const root_guard guard{cell};
-    run_until_ended(cell);
-    if (cell.state == detail::task_state::aborted) throw task_aborted();
-    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+    return run_root<T>(detail::spawn_awaitable_on(core(), std::source_location::current(),
+                                                  std::forward<A>(a)));
   }
 
   /// As `run(fn(args...))`, keeping the callable and the arguments as `spawn` does.
   template <class Fn, class... Args>
     requires(!detail::awaitable<std::decay_t<Fn>>)
-  auto run(Fn&& fn, Args&&... args) {
+  decltype(auto) run(Fn&& fn, Args&&... args) {
     using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
-    detail::task_cell& cell = detail::spawn_on(core(), std::source_location::current(),
-                                               std::forward<Fn>(fn), std::forward<Args>(args)...);
-    const root_guard guard{cell};
-    run_until_ended(cell);
-    if (cell.state == detail::task_state::aborted) throw task_aborted();
-    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+    return run_root<T>(detail::spawn_on(core(), std::source_location::current(),
+                                        std::forward<Fn>(fn), std::forward<Args>(args)...));
   }
 
   /// Starts `fn(args...)` as a task; it runs during `run`. See `parkring::spawn`.
@@ -155,11 +149,17 @@ class runtime {
   friend struct exec::runtime_access;
   explicit runtime(std::unique_ptr<exec::core> core);
 
-  // Frees the root task of a `run`, also when the run ends by an exception.
-  struct root_guard {
-    detail::task_cell& cell;
-    ~root_guard() { detail::drop_handle(cell, false); }
-  };
+  // Runs until the task has ended and frees it, also when the run ends by an exception.
+  template <class T>
+  T run_root(detail::task_cell& cell) {
+    struct guard {
+      detail::task_cell& cell;
+      ~guard() { detail::drop_handle(cell, false); }
+    } const at_end{cell};
+    run_until_ended(cell);
+    if (cell.state == detail::task_state::aborted) throw task_aborted();
+    return static_cast<detail::task_cell_of<T>&>(cell).result.take();
+  }
 
   detail::core_base& core() const;
   void run_until_ended(detail::task_cell& cell);

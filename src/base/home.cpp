@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <memory>
+#include <new>
 #include <vector>
 
 #include <parkring/detail/check.hpp>
@@ -24,16 +26,23 @@ struct stock {
 // Never destroyed: objects in static storage may post while the process ends.
 stock& homes() {
   static stock* s = [] {
-    ::pthread_atfork(&fork_access::before, &fork_access::in_parent, &fork_access::in_child);
-    return new stock;
+    auto made = std::make_unique<stock>();
+    if (::pthread_atfork(&fork_access::before, &fork_access::in_parent, &fork_access::in_child) != 0)
+      throw std::bad_alloc();
+    return made.release();
   }();
   return *s;
 }
 
 }  // namespace
 
-// A forked child has a copy of the memory, but no ring: there every runtime counts as gone. All
-// mutexes are held over the fork, so the child finds them, and what they guard, in order.
+// A forked child has a copy of the memory, but no ring: there every runtime counts as gone. All homes'
+// mutexes are held over the fork, so the child finds them, and what they guard, in order. So are the
+// pools' (base/fork_held_mutex.hpp). That of the blocking threads is not: without a runtime nothing
+// in the child reaches it.
+//
+// Lock order: the stock, then each home. A home's mutex is held while its waker is called, which
+// takes no other.
 void fork_access::before() {
   stock& s = homes();
   s.mutex.lock();
@@ -67,10 +76,11 @@ home& home::open(core_base& core, waiter_list& ready, wake_function wake, void* 
     }
   }
   if (h == nullptr) {
-    h = new home;
+    auto fresh = std::make_unique<home>();
     auto& s = homes();
     std::lock_guard lock(s.mutex);
-    s.all.push_back(h);
+    s.all.push_back(fresh.get());
+    h = fresh.release();
   }
   std::lock_guard lock(h->mutex_);
   h->core_ = &core;

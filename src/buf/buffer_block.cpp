@@ -25,6 +25,9 @@ pool& process_pool() {
   return **p;
 }
 
+// Before there are threads: a child forked while one of them is just making it could not use it.
+[[maybe_unused]] pool& made_at_start = process_pool();
+
 }  // namespace
 }  // namespace buf
 

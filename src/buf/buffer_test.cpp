@@ -187,6 +187,26 @@ TEST_F(LockedBuffer, returned_waits_for_the_kernel) {
   });
 }
 
+TEST(Buffer, waiting_for_a_buffer_that_nobody_has_lets_others_run) {
+  bool other_ran = false;
+  runtime rt;
+  rt.run([&]() -> task<> {
+    auto other = spawn([&]() -> task<> {
+      other_ran = true;
+      co_return;
+    });
+    buffer b(16), none;
+    int rounds = 0;
+    while (!other_ran && rounds < 100'000) {
+      co_await b.returned();
+      co_await none.returned();
+      ++rounds;
+    }
+    EXPECT_TRUE(other_ran) << "after " << rounds << " rounds";
+    co_await other;
+  });
+}
+
 TEST_F(LockedBuffer, dropped_with_its_read_it_goes_back_to_the_pool_by_itself) {
   runtime rt;
   rt.run([&]() -> task<> {

@@ -1,11 +1,12 @@
 // A pool of buffer memory that any thread may allocate from and return to, and that lives as long
-// as anything of it is out.
+// as anything of it is out. A forked child may use what it inherited, too.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <mutex>
 
+#include "base/fork_held_mutex.hpp"
 #include "buf/arena.hpp"
 
 namespace parkring::buf {
@@ -29,7 +30,7 @@ class pool : public std::enable_shared_from_this<pool> {
   [[nodiscard]] std::size_t in_use() const { return stats().in_use; }
 
  private:
-  mutable std::mutex mutex_;
+  mutable base::fork_held_mutex mutex_;
   arena arena_;
 };
 

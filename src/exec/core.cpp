@@ -124,11 +124,16 @@ void core::shut_down() noexcept {
                             "task return to run() first");
   closing = true;
   while (detail::task_cell* t = tasks.front()) detail::abort(*t);
-  const std::uint64_t give_up =
-      park::now_ns() + static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
+  const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
+  const std::uint64_t give_up = park::now_ns() + patience;
+  driver.wake.stop();
+  ops.orphan_all();
+  ops.fill_queue();
+  driver.ring.enter(0, nullptr, 0);  // what is to finish begins before the blocking calls are awaited
   blocking.stop(options.shutdown_patience);
   run_messages();
-  drain(give_up);
+  ops.orphan_all();  // what the messages may have added
+  drain(give_up - patience / 4, give_up);
   if (ops.live() == 0) services_.clear();  // else what is left still names them
   for (detail::message* m = home_->close(); m != nullptr;) {
     detail::message* following = m->next_message;
@@ -138,16 +143,19 @@ void core::shut_down() noexcept {
   if (ops.live() != 0) report_leaks();
 }
 
-void core::drain(std::uint64_t give_up) noexcept {
-  driver.wake.stop();
-  for (bool idle = false;;) {
-    ops.orphan_all();
+void core::drain(std::uint64_t cancel_at, std::uint64_t give_up) noexcept {
+  for (bool idle = false, cancelled = false;;) {
+    if (!cancelled && park::now_ns() >= cancel_at) {
+      cancelled = true;
+      if (const std::size_t n = ops.cancel_all(); n != 0) report_unfinished(n);
+    }
     ops.fill_queue();
     if (ops.live() == 0) return;
     // Even without patience the kernel is asked, again as long as it gives something back.
     const std::uint64_t now = park::now_ns();
     if (now >= give_up && idle) return;
-    const std::uint64_t left = give_up > now ? give_up - now : 0;
+    const std::uint64_t until = cancelled ? give_up : cancel_at;
+    const std::uint64_t left = until > now ? until - now : 0;
     const kernel::abi::timespec64 timeout{static_cast<std::int64_t>(left / 1'000'000'000u),
                                           static_cast<std::int64_t>(left % 1'000'000'000u)};
     // A cancel that found the queue full must go before there is anything to wait for.
@@ -157,6 +165,14 @@ void core::drain(std::uint64_t give_up) noexcept {
     idle = ops.reap() == 0;
     run_messages();
   }
+}
+
+void core::report_unfinished(std::size_t n) noexcept {
+  std::fprintf(stderr,
+               "parkring: %zu request(s) that were left to finish had not when the patience of %lld "
+               "ms was nearly over, and were cancelled; raise runtime_options::shutdown_patience, "
+               "or await them\n",
+               n, static_cast<long long>(options.shutdown_patience.count()));
 }
 
 void core::report_leaks() noexcept {

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -11,7 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include <parkring/blocking.hpp>
 #include <parkring/buffer.hpp>
+#include <parkring/link.hpp>
 #include <parkring/nop.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/task_group.hpp>
@@ -277,6 +281,28 @@ TEST(Runtime, frames_are_recycled) {
     }
   });
   EXPECT_EQ(detail::frames_out(), out);
+}
+
+TEST(Runtime, options_beyond_all_bounds_mean_the_bound) {
+  using std::chrono::milliseconds;
+  for (const auto patience : {milliseconds::max(), milliseconds::min(), milliseconds(-1)}) {
+    runtime rt({.max_operations = SIZE_MAX, .shutdown_patience = patience});
+    auto asleep = rt.spawn(blocking([] {}));
+    rt.run([]() -> task<> {
+      co_await nop();
+      co_await link(nop(), nop());
+    });
+    EXPECT_EQ(rt.counters().operations, 0U);
+    const auto idle = rt.spawn(sleep_for(1h));
+  }  // an overflow would end at once what has patience, or wait where there is none
+}
+
+TEST(Runtime, a_run_gives_the_reference_that_its_task_gives) {
+  runtime rt;
+  int value = 1;
+  auto give = [&]() -> task<int&> { co_return value; };
+  EXPECT_EQ(&rt.run(give()), &value);
+  EXPECT_EQ(&rt.run(give), &value) << "made by a function as well";
 }
 
 }  // namespace

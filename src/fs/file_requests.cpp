@@ -57,6 +57,7 @@ const record_type sync_type = {
           const auto& p = r.as<sync_payload>();
           out += (p.data_only ? "datasync(" : "sync(") + state_of(*p.file.get()).path.native() + ")";
         },
+    .has_effect = true,
 };
 
 // ---- size ----

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include <parkring/fs/file.hpp>
 
@@ -95,7 +96,14 @@ void open_request::start(op_waiter& w) noexcept {
   auto& core = exec::this_core();
   record* r = core.ops.acquire(open_type);
   if (r == nullptr) return core.ops.starve(w);
-  r->emplace<open_payload>(path, flags_of(options), options.mode);
+  try {
+    r->emplace<open_payload>(path, flags_of(options), options.mode);
+  } catch (const std::bad_alloc&) {
+    core.ops.release_unused(*r);
+    w.answer = -ENOMEM;
+    core.ready.push_back(w);
+    return;
+  }
   core.ops.submit(*r, &w);
 }
 

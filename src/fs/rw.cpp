@@ -173,7 +173,7 @@ struct rw_record {
 const record_type rw_record::read_type = {"read_at",           &prepare,  &complete, &destroy,
                                           &cancel_when_dropped, &describe};
 const record_type rw_record::write_type = {"write_at",          &prepare,  &complete, &destroy,
-                                           &cancel_when_dropped, &describe};
+                                           &cancel_when_dropped, &describe, true};
 
 bool rw_awaiter::take_left_over() noexcept {
   auto& s = *state_of(*request_.file.get()).stream;

@@ -141,6 +141,27 @@ TEST(Chain, dropping_all_waiters_of_a_waiting_chain_removes_it) {
   EXPECT_EQ(order, (std::vector{-1, 9}));
 }
 
+TEST(Chain, a_cancel_of_a_part_that_has_not_begun_is_asked_for_again_when_it_begins) {
+  test_driver d;
+  test_pipe first, second;
+  std::vector<int> order;
+  chain c(d, 2, order);
+  c.lives[0] = {.what = request::read, .fd = first.reader(), .cancel_when_dropped = false};
+  c.lives[1] = {.what = request::poll, .fd = second.reader()};
+  ASSERT_TRUE(d.ops.submit_chain(c.records));
+  d.turn(0);
+  c.waiters.clear();  // the first is left to finish, the second is to be cancelled
+  d.turn(0);
+  d.turn(0);
+  EXPECT_EQ(d.ops.cancels, 1U);
+  EXPECT_EQ(c.lives[1].completed, 0) << "the kernel does not find what has not begun";
+  first.put();
+  for (int i = 0; i < 20 && d.ops.live() != 0; ++i) d.turn();
+  EXPECT_EQ(c.lives[0].destroyed, 1);
+  EXPECT_EQ(c.lives[1].destroyed, 1) << "it would wait for ever";
+  EXPECT_GE(d.ops.cancels, 2U);
+}
+
 TEST(Chain, a_part_that_was_interrupted_is_submitted_again_alone) {
   test_driver d;
   std::vector<int> order;

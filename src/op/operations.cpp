@@ -7,6 +7,7 @@
 namespace parkring::op {
 
 using detail::after_completion;
+using detail::cancel_wish;
 using detail::op_waiter;
 using detail::record;
 using detail::record_state;
@@ -74,7 +75,9 @@ void operations::fill_queue_slowly() noexcept {
     e->opcode = abi::op_async_cancel;
     e->fd = -1;
     e->addr = user_data_of(*target);
-    e->user_data = 0;  // nobody waits for the cancel's own answer
+    // Else nobody waits for the cancel's own answer.
+    const bool again = target->cancel_wanted == cancel_wish::until_found;
+    e->user_data = again ? e->addr | cancel_answer : 0;
     ++cancels;
   }
   held_ &= ~cancels_wait;
@@ -106,11 +109,20 @@ void operations::abandon(record& r) noexcept {
 
 void operations::cancel(record& r) noexcept {
   PARKRING_DCHECK(r.state == record_state::in_flight, "only a request in flight can be cancelled");
-  if (r.cancel_wanted) return;
-  r.cancel_wanted = r.special = true;
-  cancels_.push_back(r);
-  held_ |= cancels_wait;
+  if (r.cancel_wanted != cancel_wish::none) return;
+  r.cancel_wanted = cancel_wish::once;
+  r.special = true;
+  send_cancel(r);
 }
+
+namespace {
+
+bool finishes(const record& r) noexcept {
+  return r.type->has_effect &&
+         (r.type->cancel_when_dropped != nullptr && !r.type->cancel_when_dropped(r));
+}
+
+}  // namespace
 
 void operations::orphan_all() noexcept {
   while (detail::waiter* w = starved_.pop_front()) static_cast<op_waiter*>(w)->restart = nullptr;
@@ -120,13 +132,23 @@ void operations::orphan_all() noexcept {
       r.waiter = nullptr;
     }
     if (r.state == record_state::in_flight) {
-      cancel(r);
+      if (!finishes(r)) cancel(r);
     } else if (r.state == record_state::prepared && r.linked()) {
       r.unlink();
       if (r.type->destroy != nullptr) r.type->destroy(r);
       end(r);
     }
   });
+}
+
+std::size_t operations::cancel_all() noexcept {
+  std::size_t n = 0;
+  slab_.for_each_live([&](record& r) {
+    if (r.state != record_state::in_flight || r.cancel_wanted != cancel_wish::none) return;
+    cancel(r);
+    ++n;
+  });
+  return n;
 }
 
 [[gnu::always_inline]] inline void operations::wake(record& r, std::int32_t res) noexcept {
@@ -164,7 +186,8 @@ void operations::orphan_all() noexcept {
 // Interrupted before it did anything. Of a chain the kernel has dropped the rest: this part goes
 // alone.
 void operations::resubmit(record& r) noexcept {
-  PARKRING_DCHECK(!r.cancel_wanted, "a cancelled request is not submitted again");
+  PARKRING_DCHECK(r.cancel_wanted == cancel_wish::none,
+                  "a cancelled request is not submitted again");
   ++resubmissions;
   r.entry_flags = 0;
   r.chain_length = 1;
@@ -175,25 +198,40 @@ void operations::resubmit(record& r) noexcept {
 
 void operations::end_special(record& r) noexcept {
   if (record* next = r.next_in_chain; next != nullptr) {
-    // A cancel does not find a request that has not begun, so it is asked for again now. If that
-    // one has ended meanwhile, `next` is some later use, which wants its cancel as well, or none.
-    if (next->state == record_state::in_flight && next->cancel_wanted && !next->linked()) {
-      cancels_.push_back(*next);
-      held_ |= cancels_wait;
+    // If that one has ended meanwhile, `next` is some later use, which wants its cancel as well, or
+    // none.
+    if (next->state == record_state::in_flight && next->cancel_wanted != cancel_wish::none) {
+      next->cancel_wanted = cancel_wish::until_found;
+      if (!next->linked()) send_cancel(*next);
     }
   }
   r.unlink();  // from the cancels, when its wish was not sent yet
-  r.special = r.cancel_wanted = false;
+  r.special = false;
+  r.cancel_wanted = cancel_wish::none;
   r.entry_flags = 0;
   r.chain_length = 1;
   r.next_in_chain = nullptr;
+}
+
+void operations::send_cancel(record& r) noexcept {
+  cancels_.push_back(r);
+  held_ |= cancels_wait;
+}
+
+[[gnu::cold, gnu::noinline]] void operations::cancel_answered(std::uint64_t user_data,
+                                                              std::int32_t res) noexcept {
+  if (user_data == 0 || res != -ENOENT) return;
+  auto& r = *reinterpret_cast<record*>(user_data & ~cancel_answer & ~generation_mask);
+  if (r.state != record_state::in_flight || (user_data & ~cancel_answer) != user_data_of(r)) return;
+  if (r.cancel_wanted == cancel_wish::until_found && !r.linked()) send_cancel(r);
 }
 
 unsigned operations::reap() noexcept {
   if (!ring_.completions_waiting()) return 0;
   held_ |= reaping;
   const unsigned n = ring_.reap([this](const abi::cqe& c) {
-    if (c.user_data == 0) return;
+    if (static_cast<std::int64_t>(c.user_data) <= 0) [[unlikely]]
+      return cancel_answered(c.user_data, c.res);
     auto& r = *reinterpret_cast<record*>(c.user_data & ~generation_mask);
     PARKRING_DCHECK(c.user_data == user_data_of(r),
                     "a completion names an earlier use of its record");

@@ -10,11 +10,16 @@
 // read, and the kernel takes entries in order: an entry that reuses the slot comes behind any
 // cancel of the earlier use. The generation in `user_data` guards the same thing a second time.
 //
+// Later parts of a chain. A cancel does not find a request that the kernel has not begun, and the
+// completion of one part is seen before the next has begun. So when a part has ended, the cancel of
+// the next is asked for again, with an answer of its own, for as long as that is ENOENT.
+//
 // Reaping. Completions are read in one go and waiters only move to the ready list; nothing is
 // resumed meanwhile. Disposal may submit (a close, say): while reaping that always defers, so the
 // ring is entered by nobody in between.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <span>
 
@@ -36,19 +41,24 @@ class operations final : public detail::operations_base {
   /// A prepared record without a payload, or null when records are exhausted (see `starve`).
   [[nodiscard]] detail::record* acquire(const detail::record_type& type) noexcept;
 
-  /// Whether `n` records can be acquired now.
-  [[nodiscard]] bool can_acquire(std::size_t n) const noexcept {
-    return (starved_.empty() || serving_starved_) && slab_.limit() - slab_.live() >= n;
+  /// Whether `n` records can be acquired now; then they are there.
+  [[nodiscard]] bool can_acquire(std::size_t n) noexcept {
+    return (starved_.empty() || serving_starved_) && slab_.reserve(n);
   }
 
   /// Gives back a record that was acquired and not submitted; its payload must be gone.
   void release_unused(detail::record& r) noexcept { end(r); }
 
-  /// Queues `w` until a record is free; then `w.restart(w)` is called.
+  /// After `acquire` or `can_acquire` failed: queues `w` until a record is free; then `w.restart(w)`
+  /// is called. If it was for lack of memory `w` fails with ENOMEM, since none may ever come back.
   void starve(detail::op_waiter& w) noexcept {
     ++starvations;
     held_ |= waiters_starve;
-    if (serving_starved_) {  // it needs more than has come back: it stays the first
+    const bool had_its_turn = starved_.empty() || serving_starved_;
+    if (had_its_turn && slab_.out_of_memory()) {
+      w.answer = -ENOMEM;
+      ready_.push_back(w);
+    } else if (serving_starved_) {  // it needs more than has come back: it stays the first
       starved_again_ = true;
       starved_.push_front(w);
     } else {
@@ -110,8 +120,11 @@ class operations final : public detail::operations_base {
   /// Asks the kernel to cancel; the answer is the record's own completion. Idempotent.
   void cancel(detail::record& r) noexcept;
 
-  /// Detaches every waiter and asks to cancel every request: the start of a teardown.
+  /// The start of a teardown: detaches every waiter and asks to cancel every request but those that
+  /// are to finish for their effect.
   void orphan_all() noexcept;
+  /// Asks to cancel those too; returns how many.
+  std::size_t cancel_all() noexcept;
 
   /// Moves waiting cancels and deferred records into the submission queue, as far as there is room.
   void fill_queue() noexcept {
@@ -156,6 +169,9 @@ class operations final : public detail::operations_base {
  private:
   static constexpr std::uint64_t generation_mask = 63;  // records are aligned to 64
 
+  // Beside the user_data of its target: the answer to a cancel. No address has this bit.
+  static constexpr std::uint64_t cancel_answer = std::uint64_t{1} << 63;
+
   static std::uint64_t user_data_of(const detail::record& r) noexcept {
     return reinterpret_cast<std::uint64_t>(&r) | (r.generation & generation_mask);
   }
@@ -179,6 +195,8 @@ class operations final : public detail::operations_base {
     ++r.generation;
     slab_.release(r);
   }
+  void cancel_answered(std::uint64_t user_data, std::int32_t res) noexcept;
+  void send_cancel(detail::record& r) noexcept;
   void fill_queue_slowly() noexcept;
   void serve_starved_now() noexcept;
 

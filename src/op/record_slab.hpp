@@ -17,7 +17,7 @@ class record_slab {
  public:
   explicit record_slab(std::size_t limit) noexcept : limit_(limit) {}
 
-  /// A free record, or null when the limit is reached or memory is out.
+  /// A free record, or null when the limit is reached or memory is out (`out_of_memory`).
   [[nodiscard]] detail::record* acquire() noexcept {
     if (free_ == nullptr && !grow()) return nullptr;
     return &acquire_free();
@@ -39,6 +39,15 @@ class record_slab {
     free_ = &r;
     --live_;
   }
+
+  /// Makes sure that `n` records are free. False as for `acquire`.
+  [[nodiscard]] bool reserve(std::size_t n) noexcept {
+    while (made_ - live_ < n)
+      if (!grow()) return false;
+    return true;
+  }
+  /// Why the last `acquire` or `reserve` failed: true when it was memory, not the limit.
+  [[nodiscard]] bool out_of_memory() const noexcept { return out_of_memory_; }
 
   [[nodiscard]] std::size_t live() const noexcept { return live_; }
   [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
@@ -70,6 +79,7 @@ class record_slab {
   std::size_t live_ = 0;
   std::size_t made_ = 0;
   std::size_t limit_;
+  bool out_of_memory_ = false;  // at the last attempt to grow
   std::vector<chunk> chunks_;
 };
 

@@ -58,10 +58,10 @@ TEST(RecordSlab, the_record_released_last_is_used_next) {
 TEST(RecordSlab, addresses_stay_while_it_grows) {
   record_slab slab(5000);
   record* first = slab.acquire();
-  first->cancel_wanted = true;
+  first->cancel_wanted = detail::cancel_wish::once;
   std::vector<record*> more;
   for (int i = 0; i < 3000; ++i) more.push_back(slab.acquire());
-  EXPECT_TRUE(first->cancel_wanted);
+  EXPECT_EQ(first->cancel_wanted, detail::cancel_wish::once);
   std::set<record*> seen;
   slab.for_each_live([&](record& r) { seen.insert(&r); });
   EXPECT_EQ(seen.size(), 3001U);

@@ -10,9 +10,24 @@ namespace {
 
 constinit std::atomic<std::uint64_t> counted{0};
 
+// Of this thread: the call that many from now fails; 0: none does.
+constinit thread_local std::uint64_t until_failure = 0;
+constinit thread_local bool all_after_it = false;
+constinit thread_local std::uint64_t failed = 0;
+
 }  // namespace
 
 std::uint64_t calls() noexcept { return counted.load(std::memory_order_relaxed); }
+
+void fail_at(std::uint64_t n, bool and_all_after_it) noexcept {
+  until_failure = n;
+  all_after_it = and_all_after_it;
+  failed = 0;
+}
+std::uint64_t stop_failing() noexcept {
+  until_failure = 0;
+  return failed;
+}
 
 }  // namespace parkring::allocation
 
@@ -27,33 +42,34 @@ void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
 void __libc_free(void*);
 
-static void count_one() {
-  parkring::allocation::counted.fetch_add(1, std::memory_order_relaxed);
+// Whether this call may succeed.
+static bool count_one() {
+  using namespace parkring::allocation;
+  counted.fetch_add(1, std::memory_order_relaxed);
+  if (until_failure == 0 || --until_failure != 0) return true;
+  if (all_after_it) until_failure = 1;
+  ++failed;
+  errno = ENOMEM;
+  return false;
 }
 
 void* malloc(std::size_t n) {
-  count_one();
-  return __libc_malloc(n);
+  return count_one() ? __libc_malloc(n) : nullptr;
 }
 void* calloc(std::size_t n, std::size_t size) {
-  count_one();
-  return __libc_calloc(n, size);
+  return count_one() ? __libc_calloc(n, size) : nullptr;
 }
 void* realloc(void* p, std::size_t n) {
-  count_one();
-  return __libc_realloc(p, n);
+  return count_one() ? __libc_realloc(p, n) : nullptr;
 }
 void* memalign(std::size_t alignment, std::size_t n) {
-  count_one();
-  return __libc_memalign(alignment, n);
+  return count_one() ? __libc_memalign(alignment, n) : nullptr;
 }
 void* aligned_alloc(std::size_t alignment, std::size_t n) {
-  count_one();
-  return __libc_memalign(alignment, n);
+  return count_one() ? __libc_memalign(alignment, n) : nullptr;
 }
 int posix_memalign(void** out, std::size_t alignment, std::size_t n) {
-  count_one();
-  void* p = __libc_memalign(alignment, n);
+  void* p = count_one() ? __libc_memalign(alignment, n) : nullptr;
   if (p == nullptr) return ENOMEM;
   *out = p;
   return 0;

@@ -1,4 +1,4 @@
-// Counts the calls of malloc and its relatives in this program.
+// Counts the calls of malloc and its relatives in this program, and makes them fail on demand.
 #pragma once
 
 #include <cstdint>
@@ -21,5 +21,10 @@ inline constexpr bool countable = PARKRING_TEST_COUNTS_MALLOC;
 
 /// So far, by all threads.
 [[nodiscard]] std::uint64_t calls() noexcept;
+
+/// Lets the `n`th call of this thread from now on fail, alone or with all that follow.
+void fail_at(std::uint64_t n, bool and_all_after_it) noexcept;
+/// Ends that; gives the number of calls that failed.
+std::uint64_t stop_failing() noexcept;
 
 }  // namespace parkring::allocation

@@ -157,6 +157,30 @@ TEST_F(Preconditions, a_file_used_on_another_thread_or_runtime) {
       "await a file's requests on the runtime it belongs to");
 }
 
+TEST_F(Preconditions, a_file_of_another_runtime_in_a_chain) {
+  constexpr auto advice = "await a file's requests on the runtime it belongs to";
+  const auto linked = [](auto make) {
+    pr::runtime one;
+    pr::runtime two;
+    auto file = one.run(pr::fs::open("/dev/zero"));
+    two.run(pr::link(pr::nop(), make(file)));
+  };
+  EXPECT_DEATH(linked([](pr::fs::file& f) { return f.write_at(std::string(16, ' '), 0); }), advice);
+  EXPECT_DEATH(linked([](pr::fs::file& f) { return f.sync(); }), advice);
+}
+
+TEST_F(Preconditions, a_write_to_a_file_of_another_runtime) {
+  EXPECT_DEATH(
+      {
+        pr::runtime one;
+        pr::runtime two;
+        auto file = one.run(pr::fs::open("/dev/null", {.access = pr::fs::access::write}));
+        pr::buffer buffer(16);
+        (void)two.run(file.write_at(buffer, 0));
+      },
+      "await a file's requests on the runtime it belongs to");
+}
+
 TEST_F(Preconditions, a_task_joined_on_another_thread) {
   EXPECT_DEATH(
       {

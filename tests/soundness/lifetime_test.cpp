@@ -1,6 +1,7 @@
 // Objects that outlive their runtime, runtimes within runtimes, and forked children.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <parkring/parkring.hpp>
 
 #include "support/child_process.hpp"
+#include "support/scale.hpp"
 #include "support/scratch.hpp"
 #include "support/watched_memory.hpp"
 
@@ -279,6 +281,47 @@ TEST(Fork, a_child_destroys_everything_and_the_parents_operations_go_on) {
     EXPECT_EQ(waiting.text(0, 14), "after the fork");
   }
   EXPECT_EQ(open_descriptors(), before);
+}
+
+// Case 34: the pool's memory is used by other threads at the moment of the fork.
+TEST(Fork, a_child_drops_and_makes_buffers_while_the_parents_threads_do) {
+  if (under_asan) GTEST_SKIP() << "the sanitizer's own allocator does not survive such a fork";
+  const int forks = scaled(400);
+  pr::runtime rt;
+  pr::buffer of_runtime;
+  rt.run([&]() -> pr::task<> {
+    of_runtime = pr::buffer(4096);
+    co_return;
+  });
+  pr::buffer of_process(4096);
+  pr::buffer split(8192);
+  pr::buffer part = split.split_off(4096);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t)
+    threads.emplace_back([&] {
+      while (!stop) {
+        pr::buffer a(512), b(4096);
+        pr::buffer c(1 << 20);
+      }
+    });
+  int failed = 0;
+  for (int i = 0; i < forks && failed == 0; ++i) {
+    const auto r = in_child([&] {
+      of_process = {};
+      of_runtime = {};
+      part = {};
+      split = pr::buffer(512);
+      split = pr::buffer(1 << 20);
+      return 0;
+    }, child_end::at_once, 10);
+    if (r.status != 0) {
+      ADD_FAILURE() << "fork " << i << ": " << r;
+      ++failed;
+    }
+  }
+  stop = true;
+  for (auto& t : threads) t.join();
 }
 
 TEST(Fork, a_child_forked_inside_a_task_leaves_the_run_and_ends_normally) {

@@ -174,6 +174,77 @@ TEST(Overflow, many_reads_that_wait_for_one_event_are_all_woken) {
   EXPECT_EQ(ended, in_flight);
 }
 
+// Waits for a pipe to have something to read: a request that stays in flight until then, and of which
+// a file may have any number.
+const pr::detail::record_type poll_type = {
+    .name = "poll",
+    .prepare =
+        [](pr::detail::record& r, pr::kernel::abi::sqe& e) noexcept {
+          e.opcode = pr::kernel::abi::op_poll_add;
+          e.fd = r.as<int>();
+          e.poll32_events = POLLIN;
+        },
+    .complete = nullptr,
+    .destroy = nullptr,
+};
+struct poll_request {
+  using value_type = void;
+  int fd;
+  bool ready(pr::detail::op_waiter&) noexcept { return false; }
+  void start(pr::detail::op_waiter& w) noexcept {
+    auto& ops = pr::exec::this_core().ops;
+    pr::detail::record* r = ops.acquire(poll_type);
+    if (r == nullptr) return ops.starve(w);
+    r->emplace<int>(fd);
+    ops.submit(*r, &w);
+  }
+  std::expected<void, pr::error> value(pr::detail::op_waiter&) const noexcept { return {}; }
+  pr::error failure(int number) const { return {number, "poll", ""}; }
+};
+auto readable(int fd) { return pr::detail::simple_operation<poll_request>(poll_request{fd}); }
+
+// Case 38: with the smallest queues, all requests really in flight when one event ends them all.
+TEST(Overflow, a_hundred_thousand_requests_end_at_once_on_the_smallest_queue) {
+  constexpr int in_flight = scaled(100'000);
+  pipe_pair pipe;
+  pr::runtime rt({.entries = 1, .completion_entries = 1, .max_operations = 200'000});
+  int woken = 0;
+  rt.run([](pr::runtime& r, pipe_pair& p, int& n) -> pr::task<> {
+    pr::task_group group;
+    for (int i = 0; i < in_flight; ++i)
+      group.spawn([](int fd, int& count) -> pr::task<> {
+        co_await readable(fd);
+        ++count;
+      }, p.read_end(), std::ref(n));
+    while (r.counters().submissions < in_flight) co_await pr::nop();
+    co_await nops(3);  // the kernel has all of them
+    EXPECT_GE(r.counters().operations, std::size_t{in_flight});
+    EXPECT_EQ(n, 0);
+    p.put("x");
+    co_await group.join();
+  }(rt, pipe, woken));
+  EXPECT_EQ(woken, in_flight);
+  EXPECT_EQ(rt.counters().operations, 0u);
+}
+
+// Case 38: dropped at once: neither the cancels nor the completions fit. Fewer, since the kernel looks
+// for what to cancel in a table whose size follows the queue's.
+TEST(Overflow, many_requests_dropped_at_once_are_cancelled_on_the_smallest_queue) {
+  constexpr int in_flight = scaled(4'000);
+  pipe_pair pipe;
+  pr::runtime rt({.entries = 1, .completion_entries = 1, .max_operations = 200'000});
+  rt.run([](pr::runtime& r, pipe_pair& p) -> pr::task<> {
+    {
+      pr::task_group group;
+      for (int i = 0; i < in_flight; ++i) group.spawn(readable(p.read_end()));
+      while (r.counters().submissions < in_flight) co_await pr::nop();
+    }
+    EXPECT_GE(r.counters().orphans, std::size_t{in_flight});
+    while (r.counters().orphans != 0) co_await pr::sleep_for(1ms);
+  }(rt, pipe));
+  EXPECT_EQ(rt.counters().operations, 0u);
+}
+
 class FewRecords : public ::testing::TestWithParam<std::size_t> {
  protected:
   [[nodiscard]] pr::runtime_options options() const {

@@ -140,6 +140,46 @@ TEST_P(Teardown, with_an_open_that_waits_on_a_worker) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
 }
 
+// Writes that are dropped in flight are finished although their runtime ends at once. Those behind a
+// sync are not begun by then, so that a cancel would find them.
+TEST_P(Teardown, with_dropped_writes_leaves_them_to_finish) {
+  constexpr unsigned writes = 32, size = 16'384;
+  const auto target = dir_.file("target", "");
+  const auto write = [](pr::fs::file& f, unsigned i) -> pr::task<> {
+    co_await f.write_at(watched_bytes(size, static_cast<char>('a' + i % 26)), std::uint64_t{i} * size);
+  };
+  const auto write_synced = [](pr::fs::file& f, unsigned i) -> pr::task<> {
+    co_await pr::link(f.write_at(std::string(size, static_cast<char>('a' + i % 26)),
+                                 std::uint64_t{i} * size),
+                      f.datasync(),
+                      f.write_at(std::string(size, 'z'), std::uint64_t{writes + i} * size));
+  };
+  const bool linkable = GetParam() >= 3;
+  {
+    auto o = options();
+    o.shutdown_patience = 60s;  // the disk may be slow
+    pr::runtime rt(o);
+    auto file = rt.run(pr::fs::open(target, {.access = pr::fs::access::write,
+                                             .data_sync = !linkable,
+                                             .inline_first = pr::fs::inline_mode::never}));
+    std::vector<pr::join_handle<void>> handles;
+    for (unsigned i = 0; i < writes; ++i) {
+      if (linkable)
+        handles.push_back(rt.spawn(write_synced, std::ref(file), i));
+      else
+        handles.push_back(rt.spawn(write, std::ref(file), i));
+    }
+    rt.run([]() -> pr::task<> { co_return; });
+    EXPECT_GT(rt.counters().operations, 0u);
+    handles.clear();
+    EXPECT_GT(rt.counters().orphans, 0u);
+  }
+  std::string expected;
+  for (unsigned i = 0; i < writes; ++i) expected.append(size, static_cast<char>('a' + i % 26));
+  if (linkable) expected.append(std::size_t{writes} * size, 'z');
+  EXPECT_TRUE(content_of(target) == expected) << "a write was lost";
+}
+
 // Case 28: no patience at all still reaps what the kernel gives back at once.
 TEST_P(Teardown, without_patience_still_takes_what_is_there) {
   auto o = options();
@@ -223,6 +263,30 @@ TEST(TeardownLeak, what_never_completes_is_reported_after_a_bounded_time_and_nev
   EXPECT_NE(r.output.find("did not give back"), std::string::npos) << r;
   EXPECT_NE(r.output.find("1 read_at"), std::string::npos) << r;
   EXPECT_NE(r.output.find("100 ms"), std::string::npos) << r;
+}
+
+// Case 29: a write that is left to finish and does not is cancelled in time, and reported.
+TEST(TeardownLeak, a_dropped_write_that_does_not_finish_is_cancelled_and_reported) {
+  const auto r = in_child([] {
+    scratch dir;
+    const auto path = dir.file("f", "");
+    pipe_pair never;
+    static auto& kernel = *new faulty_kernel;
+    kernel.stall_writes_on = never.read_end();
+    const auto start = std::chrono::steady_clock::now();
+    {
+      pr::runtime rt = pr::exec::runtime_access::make(kernel, {.shutdown_patience = 400ms});
+      auto file = rt.run(pr::fs::open(path, {.access = pr::fs::access::write,
+                                             .inline_first = pr::fs::inline_mode::never}));
+      auto h = rt.spawn(file.write_at(watched_bytes(4096, 'x'), 0));
+      rt.run(pr::nop());
+    }
+    if (std::chrono::steady_clock::now() - start > 10s) return 2;
+    return graveyard::instance().alive == 0 ? 0 : 3;
+  });
+  EXPECT_EQ(r.status, 0) << r;
+  EXPECT_NE(r.output.find("1 request(s) that were left to finish"), std::string::npos) << r;
+  EXPECT_EQ(r.output.find("did not give back"), std::string::npos) << r;
 }
 
 // Case 29: a blocking call cannot be cancelled; its thread is left alone.

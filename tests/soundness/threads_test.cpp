@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -155,6 +156,49 @@ TEST(Wakes, handles_dropped_on_another_thread_abort_their_tasks) {
   rt.run([&]() -> pr::task<> { EXPECT_THROW(co_await asleep, pr::task_aborted); });
   other.join();
   EXPECT_EQ(rt.counters().tasks, 0u);
+}
+
+// A task that has ended keeps its result, and the task that spawned it, as long as there is a handle.
+// Threads drop the handles of both at once, when no runtime is left to order them.
+TEST(Wakes, handles_dropped_by_several_threads_after_the_end_free_each_task_once) {
+  using token = std::shared_ptr<int>;
+  using handles = std::vector<pr::join_handle<token>>;
+  struct family {
+    static pr::task<token> member(int depth, token t, handles& all) {
+      if (depth != 0) {
+        for (int i = 0; i < 3; ++i) all.push_back(pr::spawn(&member, depth - 1, t, std::ref(all)));
+        // Half of them end before their children do, or are aborted; the others see them end.
+        for (int i = 0; i < 8; ++i) co_await pr::yield();
+        if (depth % 2 == 0) co_await pr::sleep_for(1h);
+      }
+      co_return t;
+    }
+  };
+  constexpr std::size_t threads = 4;
+  const auto mine = std::make_shared<int>(1);
+  const int rounds = scaled(200);
+  for (int round = 0; round < rounds; ++round) {
+    handles all;
+    {
+      pr::runtime rt;
+      all.push_back(rt.spawn(&family::member, 4, mine, std::ref(all)));
+      rt.run([](int n) -> pr::task<> {
+        while (n-- > 0) co_await pr::yield();
+      }, 2 + round % 32);
+    }
+    std::atomic<std::size_t> ready{0};
+    std::vector<std::thread> droppers;
+    for (std::size_t t = 0; t < threads; ++t)
+      droppers.emplace_back([&, t] {
+        ++ready;
+        while (ready != threads) std::this_thread::yield();
+        for (std::size_t i = t; i < all.size(); i += threads) {
+          const pr::join_handle<token> last = std::move(all[i]);
+        }
+      });
+    for (auto& t : droppers) t.join();
+    ASSERT_EQ(mine.use_count(), 1) << "a result was not freed, or freed twice";
+  }
 }
 
 }  // namespace

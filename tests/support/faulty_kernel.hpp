@@ -1,6 +1,8 @@
 // Linux, with faults put in between: calls of enter that fail, and cancels that do nothing.
 #pragma once
 
+#include <poll.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <deque>
@@ -21,6 +23,8 @@ class faulty_kernel final : public kernel::kernel {
   bool interrupt_after_submitting = false;
   /// Turns each cancel into a request that does nothing, so that nothing can be cancelled.
   bool ignore_cancels = false;
+  /// When not -1, a pipe that stays empty: each write becomes a wait for it, so none ever finishes.
+  int stall_writes_on = -1;
 
   std::uint64_t enters = 0;
   std::uint64_t faults = 0;
@@ -43,6 +47,16 @@ class faulty_kernel final : public kernel::kernel {
       if (error == EINTR && interrupt_after_submitting && to_submit != 0)
         return linux_.enter(ring, to_submit, 0, 0, nullptr, 0);
       return -error;
+    }
+    for (unsigned i = 0; stall_writes_on >= 0 && i < to_submit; ++i) {
+      abi::sqe& entry = ring.sqes[(*ring.sq_head + i) & ring.sq_mask];
+      if (entry.opcode != abi::op_write && entry.opcode != abi::op_write_fixed) continue;
+      const auto user_data = entry.user_data;
+      entry = {};
+      entry.opcode = abi::op_poll_add;
+      entry.fd = stall_writes_on;
+      entry.poll32_events = POLLIN;
+      entry.user_data = user_data;
     }
     if (ignore_cancels) {
       for (unsigned i = 0; i < to_submit; ++i) {

@@ -88,11 +88,20 @@ struct record_type {
   bool (*cancel_when_dropped)(const record&) noexcept = nullptr;
   /// Appends the request in words: "read_at(/data/x, offset 0, 4096 bytes)". Null: its name.
   void (*describe)(const record&, std::string& out) = nullptr;
+  /// Whether a request that is left to finish matters by what it does, so that the end of the runtime
+  /// leaves it to finish too, as long as its patience lasts. Others are cancelled there.
+  bool has_effect = false;
 };
 
 class operations_base;
 
 enum class record_state : std::uint8_t { free, prepared, in_flight };
+
+enum class cancel_wish : std::uint8_t {
+  none,
+  once,         // asked for; sent once
+  until_found,  // a later part of a chain: sent again until the kernel has begun it, and finds it
+};
 
 inline constexpr std::size_t record_payload_size = 192;
 
@@ -103,7 +112,7 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   std::uint8_t generation = 0;  // six bits, part of user_data
   record_state state = record_state::free;
   bool special = false;        // any of the following is not as it is here; undone when it ends
-  bool cancel_wanted = false;  // asked for; sent once
+  cancel_wish cancel_wanted = cancel_wish::none;
   std::uint8_t entry_flags = 0;    // added to the submission entry's: links of a chain
   record* next_in_chain = nullptr;  // what the kernel starts after it; may have ended before it
   std::uint16_t chain_length = 1;  // in the first record of a chain: how many must go together

@@ -186,8 +186,9 @@ class file {
   ///
   /// *Completes when* the page cache or, with direct or data_sync, the device has the bytes.
   /// *Owns* a shared lock on the buffer from the call on: other writes may use it too, reads into
-  /// it may not. *Thread*: the file's runtime. *Drop*: regular files: the write is finished in the
-  /// background. *Errors*: `io_error`; `buffer_locked` while a read has the buffer.
+  /// it may not. *Thread*: the file's runtime. *Drop*: regular files: a write that the ring has is
+  /// finished in the background, also at the runtime's end while its `shutdown_patience` lasts.
+  /// *Errors*: `io_error`; `buffer_locked` while a read has the buffer.
   [[nodiscard]] rw_operation<locking> write_at(const buffer& from, std::uint64_t offset);
   /// As above, the first `count` bytes of the buffer.
   [[nodiscard]] rw_operation<locking> write_at(const buffer& from, std::uint64_t offset,
