@@ -45,11 +45,12 @@ struct rw_record {
   void* home_of_object;  // in the waiter's frame; set with `owner`, valid while there is a waiter
   alignas(16) std::byte object[owned_capacity];
 
-  [[gnu::always_inline]] rw_record(rw_request& q, bool of_stream, int index) noexcept
+  [[gnu::always_inline]] rw_record(rw_request& q, std::uint64_t at, int index,
+                                   bool of_stream) noexcept
       : file(std::move(q.file)),
         lock(std::move(q.lock)),
         data(q.data),
-        offset(of_stream ? ~std::uint64_t{0} : q.offset),
+        offset(at),
         size(q.size),
         buffer_index(index),
         stream(of_stream) {}
@@ -58,25 +59,29 @@ struct rw_record {
   }
 
   template <direction Way>
-  [[gnu::always_inline]] static void prepare(record& r, abi::sqe& e) noexcept {
+  [[gnu::always_inline]] static void fill(abi::sqe& e, const file_state& f, std::uint64_t at,
+                                          std::byte* memory, std::size_t n, int index) noexcept {
     constexpr bool read = Way == direction::read;
-    const auto& p = r.as<rw_record>();
-    const auto& f = state_of(*p.file.get());
     if (f.slot >= 0) [[likely]] {
       e.fd = f.slot;
       e.flags = abi::iosqe_fixed_file;
     } else {
       e.fd = f.descriptor;
     }
-    e.off = p.offset;
-    e.addr = reinterpret_cast<std::uint64_t>(p.data);
-    e.len = static_cast<std::uint32_t>(std::min(p.size, longest_transfer));
-    if (p.buffer_index >= 0) {
+    e.off = at;
+    e.addr = reinterpret_cast<std::uint64_t>(memory);
+    e.len = static_cast<std::uint32_t>(std::min(n, longest_transfer));
+    if (index >= 0) {
       e.opcode = read ? abi::op_read_fixed : abi::op_write_fixed;
-      e.buf_index = static_cast<std::uint16_t>(p.buffer_index);
+      e.buf_index = static_cast<std::uint16_t>(index);
     } else {
       e.opcode = read ? abi::op_read : abi::op_write;
     }
+  }
+  template <direction Way>
+  static void prepare(record& r, abi::sqe& e) noexcept {
+    const auto& p = r.as<rw_record>();
+    fill<Way>(e, state_of(*p.file.get()), p.offset, p.data, p.size, p.buffer_index);
   }
 
   // The read that had its turn is over.
@@ -99,17 +104,19 @@ struct rw_record {
       pass_turn(*state_of(*keep.get()).stream);
       return;
     }
-    end_payload<Way>(r);
+    p.let_go<Way>(r);
+    p.~rw_record();
   }
 
+  // Gives back the lock and the reference.
   template <direction Way>
-  [[gnu::always_inline]] static void end_payload(record& r) noexcept {
-    auto& p = r.as<rw_record>();
+  [[gnu::always_inline]] void let_go(record& r) noexcept {
     // Other writes may share the lock; this one is not who has the bytes any more.
     if (Way == direction::write)
-      if (buffer_block* block = p.lock.get(); block != nullptr && block->holder == &r)
+      if (buffer_block* block = lock.get(); block != nullptr && block->holder == &r)
         block->holder = nullptr;
-    p.~rw_record();
+    lock.reset(Way);
+    file.reset();
   }
 
   template <direction Way>
@@ -119,7 +126,7 @@ struct rw_record {
     if (w == nullptr || res < 0 || p.stream) [[unlikely]]
       return complete_unusual<Way>(r, w, res);
     if (p.owner != nullptr) p.return_object(*static_cast<rw_waiter*>(w));
-    end_payload<Way>(r);
+    p.let_go<Way>(r);  // nothing is left for the destructor
     return after_completion::ended;
   }
 
@@ -188,7 +195,8 @@ struct rw_record {
 
   // Builds the record, which takes the description over; null when there is none.
   template <direction Way>
-  [[gnu::always_inline]] static record* make(exec::core& core, file_state& f, rw_request& q) noexcept {
+  [[gnu::always_inline]] static record* make(exec::core& core, file_state& f, rw_request& q,
+                                             bool of_stream) noexcept {
     record* r = core.ops.acquire(type_of<Way>);
     if (r == nullptr) [[unlikely]] return nullptr;
     int index = -1;
@@ -197,7 +205,7 @@ struct rw_record {
       index = core.buffers.index_of(*block);
     }
     if (index < 0) ++core.counted.unregistered_buffers;
-    r->emplace<rw_record>(q, f.stream != nullptr, index);
+    r->emplace<rw_record>(q, of_stream ? ~std::uint64_t{0} : q.offset, index, of_stream);
     if (f.slot < 0) [[unlikely]] register_file(core, f);
     return r;
   }
@@ -212,9 +220,14 @@ struct rw_record {
     waiting.object_away_ = true;
   }
 
+  // Submits what `make` built of `q`, whose plain values are at hand still.
   template <direction Way>
-  [[gnu::always_inline]] static void submit(exec::core& core, record& r, rw_waiter& w) noexcept {
-    core.ops.submit_by(r, &w, [](record& of, abi::sqe& e) noexcept { prepare<Way>(of, e); });
+  [[gnu::always_inline]] void submit(exec::core& core, const file_state& f, record& r,
+                                     const rw_request& q, rw_waiter& w) noexcept {
+    core.ops.submit_by(r, &w, [&f, at = q.offset, memory = data, n = q.size,
+                               index = buffer_index](record&, abi::sqe& e) noexcept {
+      fill<Way>(e, f, at, memory, n, index);
+    });
   }
 };
 
@@ -237,43 +250,44 @@ bool serve_now_short(rw_request& q, long got, std::int32_t& answer) noexcept {
   policy.hit();
   ++core.inline_hits;
   answer = static_cast<std::int32_t>(got);
-  q.lock.reset();
+  q.lock.reset(q.way);
   return core.spend_budget();
 }
 
-[[gnu::always_inline]] inline void rw_waiter::begin(std::coroutine_handle<> h,
-                                                    core_base& core) noexcept {
+template <direction Way>
+[[gnu::always_inline]] inline void rw_waiter::start_as(rw_request& q,
+                                                       std::coroutine_handle<> h) noexcept {
+  auto& f = state_of(*q.file.get());
+  auto& core = exec::core_at(f.home_of);  // `serve_now` has checked that it runs
   frame = h.address();
   task = core.current;
-}
-
-void rw_waiter::start(rw_request& q, std::coroutine_handle<> h) noexcept {
-  auto& core = exec::this_core();
-  begin(h, core);
-  auto& f = state_of(*q.file.get());
   if (f.special || q.offset > INT64_MAX) [[unlikely]]
     return start_kept(q);
-  if (q.way == direction::read) {
-    record* r = rw_record::make<direction::read>(core, f, q);
-    if (r == nullptr) [[unlikely]] return start_kept(q);
-    rw_record::submit<direction::read>(core, *r, *this);
-  } else {
-    record* r = rw_record::make<direction::write>(core, f, q);
-    if (r == nullptr) [[unlikely]] return start_kept(q);
-    rw_record::submit<direction::write>(core, *r, *this);
-  }
+  record* r = rw_record::make<Way>(core, f, q, false);
+  if (r == nullptr) [[unlikely]]
+    return start_kept(q);
+  r->as<rw_record>().submit<Way>(core, f, *r, q, *this);
+}
+
+void rw_waiter::start_read(rw_request& q, std::coroutine_handle<> h) noexcept {
+  start_as<direction::read>(q, h);
+}
+void rw_waiter::start_write(rw_request& q, std::coroutine_handle<> h) noexcept {
+  start_as<direction::write>(q, h);
 }
 
 void rw_waiter::start_owned(rw_request& q, const owner_type& type, void* object, void* home,
                             std::coroutine_handle<> h) noexcept {
-  auto& core = exec::this_core();
-  begin(h, core);
   auto& f = state_of(*q.file.get());
+  auto& core = exec::core_at(f.home_of);
+  frame = h.address();
+  task = core.current;
   const auto through_record = [&]<direction Way>() {
-    record* r = rw_record::make<Way>(core, f, q);
+    record* r = rw_record::make<Way>(core, f, q, false);
     if (r == nullptr) [[unlikely]] return false;
-    r->template as<rw_record>().take_object(*this, type, object, home);
-    rw_record::submit<Way>(core, *r, *this);
+    auto& p = r->template as<rw_record>();
+    p.take_object(*this, type, object, home);
+    p.template submit<Way>(core, f, *r, q, *this);
     return true;
   };
   if (!f.special && q.offset <= INT64_MAX) [[likely]] {
@@ -297,7 +311,13 @@ void rw_waiter::keep(rw_request&& q) noexcept {
   kept_ = true;
 }
 
-void rw_waiter::end_kept() noexcept {
+void rw_waiter::end_kept() {
+  end_delivered();
+  if (answer < 0) throw io_error(std::move(outcome()).error());
+}
+
+void rw_waiter::drop_kept() noexcept {
+  end_turn_dropped();
   kept_ = false;
   std::destroy_at(&request_);
 }
@@ -333,10 +353,11 @@ void rw_waiter::submit_kept() noexcept {
 record* rw_waiter::make_record() noexcept {
   auto& f = state_of(*request_.file.get());
   auto& core = exec::core_at(f.home_of);
+  const bool stream = f.stream != nullptr;
   record* r = request_.way == direction::read
-                  ? rw_record::make<direction::read>(core, f, request_)
-                  : rw_record::make<direction::write>(core, f, request_);
-  if (r != nullptr && owner_ != nullptr)
+                  ? rw_record::make<direction::read>(core, f, request_, stream)
+                  : rw_record::make<direction::write>(core, f, request_, stream);
+  if (r != nullptr && owns_)
     r->as<rw_record>().take_object(*this, *owner_, home_of_object_, home_of_object_);
   return r;
 }
@@ -366,8 +387,6 @@ std::expected<std::size_t, error> rw_waiter::outcome() const {
   return std::unexpected(fs::rw_error(-answer, state_of(*request_.file.get()), request_.way,
                                       request_.offset, request_.size, request_.data));
 }
-
-void rw_waiter::fail() const { throw io_error(std::move(outcome()).error()); }
 
 void rw_waiter::end_turn(bool delivered) noexcept {
   has_turn_ = false;

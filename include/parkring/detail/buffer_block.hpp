@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <parkring/detail/check.hpp>
 #include <parkring/detail/home.hpp>
 #include <parkring/detail/waiter.hpp>
 
@@ -67,6 +68,14 @@ struct buffer_block : message {
     holder = r;
     lock.store(now + 1, std::memory_order_relaxed);
     return true;
+  }
+
+  /// The request that locked exclusively ended. May end the block.
+  void unlock_exclusive() noexcept {
+    PARKRING_DCHECK(lock.load(std::memory_order_relaxed) == -1, "it was not locked for writing");
+    if (abandoned || !returned.empty()) [[unlikely]]
+      return unlocked_slowly();
+    lock.store(0, std::memory_order_release);  // pairs with the acquire loads above
   }
 
   /// A request that locked ended. May end the block.

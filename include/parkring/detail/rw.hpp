@@ -39,7 +39,9 @@ class core;
 
 namespace parkring::detail {
 
-/// The lock that a request holds on a buffer.
+enum class direction : std::uint8_t { read, write };
+
+/// The lock that a request holds on a buffer: exclusive for a read, shared for a write.
 class block_lock {
  public:
   block_lock() noexcept = default;
@@ -56,6 +58,11 @@ class block_lock {
   void reset() noexcept {
     if (block_ != nullptr) std::exchange(block_, nullptr)->unlock();
   }
+  /// As above, for who locked by `way`.
+  void reset(direction way) noexcept {
+    if (way == direction::write) return reset();
+    if (block_ != nullptr) std::exchange(block_, nullptr)->unlock_exclusive();
+  }
   [[nodiscard]] buffer_block* get() const noexcept { return block_; }
   /// The locked block; the caller unlocks it.
   [[nodiscard]] buffer_block* release() noexcept { return std::exchange(block_, nullptr); }
@@ -63,8 +70,6 @@ class block_lock {
  private:
   buffer_block* block_ = nullptr;
 };
-
-enum class direction : std::uint8_t { read, write };
 
 /// A request as described by the user, not yet started.
 struct rw_request {
@@ -103,7 +108,8 @@ inline constexpr std::size_t longest_transfer = 0x7ffff000;
   file_state_base& f = *q.file.get();
   PARKRING_CHECK(f.home_of == core.home_of,
                  "await a file's requests on the runtime it belongs to");
-  auto& policy = q.way == direction::read ? f.inline_reads : f.inline_writes;
+  const direction way = q.way;  // read before the call, across which memory is not known
+  auto& policy = way == direction::read ? f.inline_reads : f.inline_writes;
   if (f.inline_first != fs::inline_mode::always) {
     if (f.inline_first == fs::inline_mode::never || *core.live_operations > few_operations ||
         core.more_ready_than(few_operations) || !policy.worth_trying())
@@ -112,13 +118,13 @@ inline constexpr std::size_t longest_transfer = 0x7ffff000;
   if ((q.data == nullptr && q.size != 0) || q.offset > INT64_MAX) [[unlikely]]
     return false;
   const std::size_t n = std::min(q.size, longest_transfer);
-  const long got = rw_nowait(q.way == direction::read, f.descriptor, q.data, n, q.offset);
+  const long got = rw_nowait(way == direction::read, f.descriptor, q.data, n, q.offset);
   if (got != static_cast<long>(n)) [[unlikely]]
     return serve_now_short(q, got, answer);
   policy.hit();
   ++core.inline_hits;
   answer = static_cast<std::int32_t>(got);
-  q.lock.reset();
+  q.lock.reset(way);
   return core.spend_budget();
 }
 
@@ -129,11 +135,13 @@ class rw_waiter : public op_waiter {
   rw_waiter(const rw_waiter&) = delete;
   rw_waiter& operator=(const rw_waiter&) = delete;
   ~rw_waiter() {
-    if (kept_) [[unlikely]] end_kept();
+    if (kept_) [[unlikely]] drop_kept();
   }
 
   /// Begins to wait: submits what `q` describes.
-  void start(rw_request& q, std::coroutine_handle<> h) noexcept;
+  [[gnu::always_inline]] void start(rw_request& q, std::coroutine_handle<> h) noexcept {
+    q.way == direction::read ? start_read(q, h) : start_write(q, h);
+  }
   /// As above for an object that owns the memory. It moves from `object` into a record, and then,
   /// or at once if there is none, to `home`; `object_away` tells.
   void start_owned(rw_request& q, const owner_type& type, void* object, void* home,
@@ -145,8 +153,9 @@ class rw_waiter : public op_waiter {
   void keep(rw_request&& q) noexcept;
   /// Why the request kept cannot be a part of a chain, as an errno, or 0.
   [[nodiscard]] int refusal() const noexcept;
-  /// Lets the record to come have the object at `home`.
+  /// Lets the record to come have the object at `home`, where it lies.
   void give_ownership(const owner_type& type, void* home) noexcept {
+    owns_ = true;
     owner_ = &type;
     home_of_object_ = home;
   }
@@ -156,18 +165,18 @@ class rw_waiter : public op_waiter {
 
   /// The number of bytes, or the error.
   [[nodiscard]] std::expected<std::size_t, error> outcome() const;
-  /// As `outcome`, throwing the error.
-  std::size_t count() const {
-    if (answer < 0) [[unlikely]] fail();
+  /// Takes the number of bytes, or throws the error.
+  [[gnu::always_inline]] std::size_t take_count() {
+    if (kept_) [[unlikely]] end_kept();
     return static_cast<std::size_t>(answer);
   }
   /// The result is taken: the next read of a stream may begin.
   void end_delivered() noexcept {
     if (has_turn_) [[unlikely]] end_turn(true);
   }
-  /// Dropped: a stream gets back what this read has received and nobody took. While the memory is
-  /// still there.
-  void end_dropped() noexcept {
+  /// Dropped: a stream gets back what this read has received and nobody took. The destructor does
+  /// it too, if the memory is still there then.
+  void end_turn_dropped() noexcept {
     if (has_turn_) [[unlikely]] end_turn(false);
   }
   /// Blocks until the kernel has let go of borrowed memory.
@@ -179,20 +188,23 @@ class rw_waiter : public op_waiter {
 
  private:
   friend struct rw_record;
-  [[noreturn]] void fail() const;
-  void begin(std::coroutine_handle<> h, core_base& core) noexcept;
+  void start_read(rw_request& q, std::coroutine_handle<> h) noexcept;
+  void start_write(rw_request& q, std::coroutine_handle<> h) noexcept;
+  template <direction Way>
+  void start_as(rw_request& q, std::coroutine_handle<> h) noexcept;
   void start_kept(rw_request& q) noexcept;
   void submit_kept() noexcept;
   bool take_left_over() noexcept;
   void end_turn(bool delivered) noexcept;
-  void end_kept() noexcept;
+  void end_kept();
+  void drop_kept() noexcept;
   void wait_for_record() noexcept;
 
+  bool kept_ = false;         // `request_` lives; always where there is an error to tell
   bool has_turn_ = false;     // reads from a stream, and the stream's other reads wait for it
-  bool kept_ = false;         // `request_` lives
   bool object_away_ = false;  // the owned object lives in the record
-  // With an owned object only, and while it is kept.
-  const owner_type* owner_ = nullptr;
+  bool owns_ = false;         // an owned object is kept
+  const owner_type* owner_;   // of the object kept
   void* home_of_object_;
   union {
     rw_request request_;

@@ -147,12 +147,14 @@ class file {
   /// use already.
   [[nodiscard]] rw_operation<locking> read_at(buffer& into, std::uint64_t offset) {
     detail::buffer_block* const block = buffer_access::block(into);
-    return with_lock(detail::direction::read, block, offset, block == nullptr ? 0 : block->size);
+    if (block == nullptr) [[unlikely]]
+      return {request(detail::direction::read, nullptr, 0, offset), locking{}};
+    return with_lock(detail::direction::read, *block, offset, block->size);
   }
   /// As above, into the first `count` bytes of the buffer.
   [[nodiscard]] rw_operation<locking> read_at(buffer& into, std::uint64_t offset,
                                               std::size_t count) {
-    return with_lock(detail::direction::read, buffer_access::block(into), offset, count);
+    return with_count(detail::direction::read, into, offset, count);
   }
 
   /// Reads into all bytes of an object that moves into the request and back: gives
@@ -202,12 +204,12 @@ class file {
   /// it may not. *Thread*: the file's runtime. *Drop*: regular files: the write is finished in the
   /// background. *Errors*: `io_error`; `buffer_locked` while a read has the buffer.
   [[nodiscard]] rw_operation<locking> write_at(const buffer& from, std::uint64_t offset) {
-    return with_lock(detail::direction::write, buffer_access::block(from), offset, from.size());
+    return with_count(detail::direction::write, from, offset, from.size());
   }
   /// As above, the first `count` bytes of the buffer.
   [[nodiscard]] rw_operation<locking> write_at(const buffer& from, std::uint64_t offset,
                                                std::size_t count) {
-    return with_lock(detail::direction::write, buffer_access::block(from), offset, count);
+    return with_count(detail::direction::write, from, offset, count);
   }
   /// Writes the bytes of an object that moves into the request and back. As `read_at`.
   template <owns_memory V>
@@ -329,22 +331,29 @@ class file {
     return {request(way, nullptr, size, offset), owning<V>(std::move(value))};
   }
   [[gnu::always_inline]] rw_operation<locking> with_lock(detail::direction way,
-                                                         detail::buffer_block* block,
+                                                         detail::buffer_block& block,
                                                          std::uint64_t offset,
                                                          std::size_t count) const {
     check_usable();
-    if (block == nullptr) [[unlikely]]
-      return {request(way, nullptr, 0, offset), locking{}};
-    if (count > block->size) [[unlikely]]
-      detail::throw_too_long(*block, count);
     const bool locked = way == detail::direction::read
-                            ? block->lock_exclusive(state_->home_of, nullptr)
-                            : block->lock_shared(state_->home_of, nullptr);
+                            ? block.lock_exclusive(state_->home_of, nullptr)
+                            : block.lock_shared(state_->home_of, nullptr);
     if (!locked) [[unlikely]]
-      detail::throw_locked(*block);
-    return {detail::rw_request{detail::file_ref(*state_), detail::block_lock(block), block->data,
+      detail::throw_locked(block);
+    return {detail::rw_request{detail::file_ref(*state_), detail::block_lock(&block), block.data,
                                count, offset, way},
             locking{}};
+  }
+  rw_operation<locking> with_count(detail::direction way, const buffer& b, std::uint64_t offset,
+                                   std::size_t count) const {
+    detail::buffer_block* const block = buffer_access::block(b);
+    if (block == nullptr) [[unlikely]]
+      return {request(way, nullptr, 0, offset), locking{}};
+    if (count > block->size) [[unlikely]] {
+      check_usable();
+      detail::throw_too_long(*block, count);
+    }
+    return with_lock(way, *block, offset, count);
   }
   [[gnu::always_inline]] void check_usable() const {
     PARKRING_CHECK(state_ != nullptr, "the file is empty, moved from or closed; open it first");

@@ -48,7 +48,6 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
       if (waits_) {
         end_wait();
       } else {
-        described_.request_.lock.reset();
         described_.request_.file.reset();
       }
     }
@@ -72,8 +71,7 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
     }
     [[gnu::always_inline]] value_type await_resume() {
       if (!waits_) return described_.way_.finish(static_cast<std::size_t>(answer_));
-      waiter_.end_delivered();
-      return held_.finish(waiter_.count());
+      return held_.finish(waiter_.take_count());
     }
     std::expected<value_type, error> await_outcome() {
       if (!waits_) return described_.way_.finish(static_cast<std::size_t>(answer_));
@@ -113,9 +111,11 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
     }
     void end_wait() noexcept {
       if constexpr (Way::blocks_on_drop) waiter_.wait_for_kernel();
-      waiter_.end_dropped();
-      // An owned object that is away in its record must not be destroyed here a second time.
-      if (!waiter_.object_away()) held_.end();
+      if constexpr (Way::travels) {
+        waiter_.end_turn_dropped();  // while the memory is still there
+        // An object that is away in its record must not be destroyed here a second time.
+        if (!waiter_.object_away()) held_.end();
+      }
       std::destroy_at(&waiter_);
     }
 
@@ -138,10 +138,9 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
 // and `held` what the frame has while the coroutine is suspended:
 //   before_ring(q, way)   the ring will do it: take over what `way` has, but for what travels
 //   take(way)             take over what `way` has, of a request that was served
-//   end()                 the awaiter ends, and no record has the object
 //   finish(n)             the value
 // Where `travels`, `give_away` gives the object up, to be moved from and destroyed by `owner()`;
-// and `home` is where it comes back to.
+// `home` is where it comes back to, and `end()` destroys it there.
 
 /// A locking buffer: nothing travels but the lock, which the request holds already.
 struct locking {
@@ -154,7 +153,6 @@ struct locking {
   struct held {
     void before_ring(detail::rw_request&, locking&) noexcept {}
     void take(locking&) noexcept {}
-    void end() noexcept {}
     value_type finish(std::size_t n) noexcept { return n; }
   };
 };
@@ -254,7 +252,6 @@ class through_copy {
       q.lock = detail::block_lock(block);
     }
     void take(through_copy&) noexcept {}
-    void end() noexcept {}
     value_type finish(std::size_t n) noexcept {
       if constexpr (!std::is_const_v<B>)
         if (!scratch_.empty() && n != 0)
