@@ -49,6 +49,8 @@ struct file_state final : file_state_base {
   bool registrable = true;
   std::uint8_t ring_uses = 0;   // until it is registered
   int slot = -1;                // in the ring's table of files
+  int ring_target = -1;         // what entries name: the slot, if there is one, or the descriptor
+  std::uint8_t ring_flags = 0;  // of entries: says which
   std::uint32_t memory_alignment = 1;  // of direct I/O, by statx
   std::uint32_t offset_alignment = 1;
   std::unique_ptr<fs::stream_queue> stream;

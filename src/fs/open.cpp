@@ -114,7 +114,7 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
   f->direct = options.direct;
   f->registrable = options.registered;
   f->fd = std::move(fd);
-  f->descriptor = f->fd.get();
+  f->descriptor = f->ring_target = f->fd.get();
   const bool has_position = ::lseek(f->fd.get(), 0, SEEK_CUR) >= 0;
   if (S_ISREG(s.st_mode)) {
     f->kind = fs::file_kind::regular;

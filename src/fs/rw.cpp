@@ -25,7 +25,12 @@ void register_file(exec::core& core, file_state& f) noexcept {
   constexpr std::uint8_t uses_before_registering = 4;
   if (f.registrable && ++f.ring_uses == uses_before_registering) {
     f.slot = core.service_of<fs::file_table>().add(f.fd.get());
-    if (f.slot < 0) f.registrable = false;
+    if (f.slot >= 0) {
+      f.ring_target = f.slot;
+      f.ring_flags = abi::iosqe_fixed_file;
+    } else {
+      f.registrable = false;
+    }
   }
   if (f.slot < 0) ++core.counted.unregistered_files;
 }
@@ -41,8 +46,9 @@ struct rw_record {
   std::size_t size;
   int buffer_index;
   bool stream;
-  const owner_type* owner = nullptr;
-  void* home_of_object;  // in the waiter's frame; set with `owner`, valid while there is a waiter
+  bool owns = false;  // the object, by `owner`
+  const owner_type* owner;
+  void* home_of_object;  // in the waiter's frame, valid while there is a waiter
   alignas(16) std::byte object[owned_capacity];
 
   [[gnu::always_inline]] rw_record(rw_request& q, std::uint64_t at, int index,
@@ -55,19 +61,15 @@ struct rw_record {
         buffer_index(index),
         stream(of_stream) {}
   ~rw_record() {
-    if (owner != nullptr) [[unlikely]] owner->destroy(object);
+    if (owns) owner->destroy(object);
   }
 
   template <direction Way>
   [[gnu::always_inline]] static void fill(abi::sqe& e, const file_state& f, std::uint64_t at,
                                           std::byte* memory, std::size_t n, int index) noexcept {
     constexpr bool read = Way == direction::read;
-    if (f.slot >= 0) [[likely]] {
-      e.fd = f.slot;
-      e.flags = abi::iosqe_fixed_file;
-    } else {
-      e.fd = f.descriptor;
-    }
+    e.fd = f.ring_target;
+    e.flags = f.ring_flags;
     e.off = at;
     e.addr = reinterpret_cast<std::uint64_t>(memory);
     e.len = static_cast<std::uint32_t>(std::min(n, longest_transfer));
@@ -125,8 +127,29 @@ struct rw_record {
     auto& p = r.as<rw_record>();
     if (w == nullptr || res < 0 || p.stream) [[unlikely]]
       return complete_unusual<Way>(r, w, res);
-    if (p.owner != nullptr) p.return_object(*static_cast<rw_waiter*>(w));
-    p.let_go<Way>(r);  // nothing is left for the destructor
+    if (p.owns) return complete_owned<Way>(r, *w);
+    // As `let_go`, with nothing to return to, so that no register need be kept.
+    if (buffer_block* block = p.lock.get(); block != nullptr) {
+      if (Way == direction::write || block->watched) [[unlikely]]
+        return complete_slowly<Way>(r);
+      (void)p.lock.release();
+      block->unlock_exclusive();
+    }
+    if (p.file.get()->references == 1) [[unlikely]]
+      return complete_slowly<Way>(r);
+    p.file.reset();
+    return after_completion::ended;
+  }
+
+  template <direction Way>
+  [[gnu::noinline]] static after_completion complete_owned(record& r, op_waiter& w) noexcept {
+    r.as<rw_record>().return_object(static_cast<rw_waiter&>(w));
+    return complete_slowly<Way>(r);
+  }
+
+  template <direction Way>
+  [[gnu::noinline]] static after_completion complete_slowly(record& r) noexcept {
+    r.as<rw_record>().let_go<Way>(r);  // nothing is left for the destructor
     return after_completion::ended;
   }
 
@@ -137,7 +160,7 @@ struct rw_record {
     if (w != nullptr) {
       if (res == -EINTR) return after_completion::resubmit;
       auto& waiting = *static_cast<rw_waiter*>(w);
-      if (p.owner != nullptr) p.return_object(waiting);
+      if (p.owns) p.return_object(waiting);
       if (res < 0 || waiting.has_turn_) p.give_back<Way>(waiting);
     } else if (res > 0 && p.stream && Way == direction::read) {
       keep_bytes(*state_of(*p.file.get()).stream, p.data, static_cast<std::size_t>(res));
@@ -147,7 +170,8 @@ struct rw_record {
   }
 
   [[gnu::always_inline]] void return_object(rw_waiter& waiting) noexcept {
-    std::exchange(owner, nullptr)->move(home_of_object, object);
+    owns = false;
+    owner->move(home_of_object, object);
     waiting.object_away_ = false;
   }
 
@@ -206,7 +230,8 @@ struct rw_record {
     }
     if (index < 0) ++core.counted.unregistered_buffers;
     r->emplace<rw_record>(q, of_stream ? ~std::uint64_t{0} : q.offset, index, of_stream);
-    if (f.slot < 0) [[unlikely]] register_file(core, f);
+    if (f.ring_flags == 0) [[unlikely]]
+      register_file(core, f);
     return r;
   }
 
@@ -214,6 +239,7 @@ struct rw_record {
   [[gnu::always_inline]] void take_object(rw_waiter& waiting, const owner_type& type, void* from,
                                           void* home) noexcept {
     type.move(object, from);
+    owns = true;
     owner = &type;
     home_of_object = home;
     data = type.data(object);
