@@ -97,6 +97,7 @@ PUBLIC = [
     ("when_all.hpp", "exec"),
     ("detail/file_ref.hpp", "fs"),
     ("detail/rw.hpp", "fs"),
+    ("detail/rw_nowait.hpp", "fs"),
     ("link.hpp", "exec"),
     ("fs.hpp", "fs"),
     ("fs/*.hpp", "fs"),

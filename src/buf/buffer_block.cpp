@@ -60,7 +60,7 @@ void end_block(buffer_block* block) noexcept {
 void dropped_elsewhere(message& m) noexcept {
   auto& block = static_cast<buffer_block&>(m);
   if (block.is_locked())
-    block.abandoned = true;
+    block.abandoned = block.watched = true;
   else
     end_block(&block);
 }
@@ -116,7 +116,7 @@ buffer_block* make_part(buffer_block& whole, std::byte* data, std::size_t size) 
 void drop_block(buffer_block* block) noexcept {
   if (!block->is_locked()) return end_block(block);  // nobody else knows it
   if (block->locker.is_here()) {
-    block->abandoned = true;
+    block->abandoned = block->watched = true;
     return;
   }
   block->run = &dropped_elsewhere;
@@ -128,6 +128,7 @@ void drop_block(buffer_block* block) noexcept {
 void buffer_block::unlocked_slowly() noexcept {
   // Waiters first: once the lock is 0, a holder on another thread may end the block.
   while (waiter* w = returned.pop_front()) locker.ready().push_back(*w);
+  watched = false;
   if (abandoned) {
     lock.store(0, std::memory_order_relaxed);
     end_block(this);
@@ -160,6 +161,7 @@ void wait_for_return(buffer_block& block, const home_ref& by, waiter& w) {
         "co_await buffer.returned() on the runtime whose request has the buffer, or move the "
         "buffer back to it first");
   block.returned.push_back(w);
+  block.watched = true;
 }
 
 }  // namespace detail

@@ -70,6 +70,7 @@ core::core(const runtime_options& o, kernel::kernel& kernel)
   home_ = &detail::home::open(
       *this, ready, [](void* self) noexcept { static_cast<core*>(self)->driver.wake.unpark(); }, this);
   home_of = {home_, home_->generation()};
+  live_operations = &ops.slab().live_count();
 }
 
 core::~core() { shut_down(); }
@@ -190,6 +191,7 @@ void core::report_leaks() noexcept {
 
 runtime_counters core::counters() noexcept {
   runtime_counters c = counted;
+  c.inline_hits = inline_hits;
   c.turns = driver.turns;
   c.enters = driver.ring.enters;
   c.submissions = ops.submissions();

@@ -6,6 +6,15 @@
 #include "fs/file_state.hpp"
 #include "fs/rw_error.hpp"
 
+namespace parkring::detail {
+
+void throw_too_long(const buffer_block& block, std::size_t count) {
+  throw std::out_of_range("the buffer has " + std::to_string(block.size) +
+                          " bytes, fewer than the " + std::to_string(count) + " asked for");
+}
+
+}  // namespace parkring::detail
+
 namespace parkring::fs {
 
 using detail::direction;
@@ -37,74 +46,6 @@ void file::drop() noexcept {
   if (base.home_of.post(base)) return;
   // The runtime is gone and with it every request, but for those it leaked: they keep the file.
   if (--base.references == 0) delete &state_of(base);
-}
-
-[[gnu::always_inline]] inline void file::check_usable() const {
-  PARKRING_CHECK(state_ != nullptr, "the file is empty, moved from or closed; open it first");
-  PARKRING_CHECK(state_->home_of.is_here(), "use a file on the thread of the runtime it belongs to");
-}
-
-detail::rw_request file::request(direction way, std::byte* data, std::size_t size,
-                                 std::uint64_t offset) const {
-  check_usable();
-  return {file_ref(*state_), detail::block_lock(), data, size, offset, way};
-}
-
-namespace {
-
-[[noreturn, gnu::cold]] void throw_too_long(const detail::buffer_block& block, std::size_t count) {
-  throw std::out_of_range("the buffer has " + std::to_string(block.size) +
-                          " bytes, fewer than the " + std::to_string(count) + " asked for");
-}
-
-}  // namespace
-
-[[gnu::always_inline]] inline rw_operation<locking> file::with_lock(direction way,
-                                                                    detail::buffer_block* block,
-                                                                    std::uint64_t offset,
-                                                                    std::size_t count) const {
-  check_usable();
-  if (block == nullptr) return {request(way, nullptr, 0, offset), locking{}};
-  if (count > block->size) [[unlikely]] throw_too_long(*block, count);
-  const bool locked = way == direction::read ? block->lock_exclusive(state_->home_of, nullptr)
-                                             : block->lock_shared(state_->home_of, nullptr);
-  if (!locked) [[unlikely]] detail::throw_locked(*block);
-  return {detail::rw_request{file_ref(*state_), detail::block_lock(block), block->data, count,
-                             offset, way},
-          locking{}};
-}
-
-rw_operation<locking> file::read_at(buffer& into, std::uint64_t offset) {
-  return with_lock(direction::read, buffer_access::block(into), offset, into.size());
-}
-rw_operation<locking> file::read_at(buffer& into, std::uint64_t offset, std::size_t count) {
-  return with_lock(direction::read, buffer_access::block(into), offset, count);
-}
-rw_operation<locking> file::write_at(const buffer& from, std::uint64_t offset) {
-  return with_lock(direction::write, buffer_access::block(from), offset, from.size());
-}
-rw_operation<locking> file::write_at(const buffer& from, std::uint64_t offset, std::size_t count) {
-  return with_lock(direction::write, buffer_access::block(from), offset, count);
-}
-
-rw_operation<through_copy<std::byte>> file::read_at(copied_span<std::byte> into,
-                                                    std::uint64_t offset) {
-  return {request(direction::read, into.bytes.data(), into.bytes.size(), offset),
-          through_copy<std::byte>(into.bytes)};
-}
-rw_operation<through_copy<const std::byte>> file::write_at(copied_span<const std::byte> from,
-                                                           std::uint64_t offset) {
-  // The kernel only reads from it.
-  auto* data = const_cast<std::byte*>(from.bytes.data());
-  return {request(direction::write, data, from.bytes.size(), offset),
-          through_copy<const std::byte>(from.bytes)};
-}
-rw_operation<borrowing> file::read_at(borrowed_span<std::byte> into, std::uint64_t offset) {
-  return {request(direction::read, into.bytes.data(), into.bytes.size(), offset), borrowing{}};
-}
-rw_operation<borrowing> file::write_at(borrowed_span<const std::byte> from, std::uint64_t offset) {
-  auto* data = const_cast<std::byte*>(from.bytes.data());  // the kernel only reads from it
-  return {request(direction::write, data, from.bytes.size(), offset), borrowing{}};
 }
 
 sync_operation file::sync() {

@@ -151,7 +151,8 @@ bool close_request::ready(op_waiter& w) noexcept {
 
 void close_request::start(op_waiter& w) noexcept {
   auto& f = state_of(*file.get());
-  f.closed = true;
+  f.closed = f.special = true;
+  f.inline_first = fs::inline_mode::never;
   f.closer.push_back(w);
   // With the last reference the file closes, and tells the closer. That may be this one.
   file.reset();

@@ -31,28 +31,6 @@ enum class file_kind : std::uint8_t {
   stream,   // no position
 };
 
-/// Decides whether the next request is tried inline: every miss doubles the pause, a hit ends it.
-class inline_policy {
- public:
-  [[nodiscard]] bool worth_trying() noexcept {
-    if (pause_ == 0) return true;
-    --pause_;
-    return false;
-  }
-  void hit() noexcept { penalty_ = 0; }
-  void miss() noexcept {
-    penalty_ = penalty_ == 0 ? 1 : (penalty_ < longest ? penalty_ * 2 : longest);
-    pause_ = penalty_;
-  }
-  void give_up() noexcept { pause_ = forever; penalty_ = forever; }
-
- private:
-  static constexpr std::uint32_t longest = 256;
-  static constexpr std::uint32_t forever = ~std::uint32_t{0};
-  std::uint32_t pause_ = 0;    // requests still to skip
-  std::uint32_t penalty_ = 0;  // the length of the last pause
-};
-
 struct stream_queue {
   bool reading = false;            // a read has its turn
   detail::waiter_list waiting;     // op_waiters of reads behind it
@@ -68,13 +46,11 @@ struct file_state final : file_state_base {
   fs::file_kind kind = fs::file_kind::regular;
   bool direct = false;
   bool closed = false;  // `close` was called: no new requests
-  bool never_inline = false;  // direct, a stream, or switched off
-  fs::inline_mode inline_first = fs::inline_mode::automatic;
-  fs::inline_policy inline_reads;
-  fs::inline_policy inline_writes;
   bool registrable = true;
   std::uint8_t ring_uses = 0;   // until it is registered
   int slot = -1;                // in the ring's table of files
+  int ring_target = -1;         // what entries name: the slot, if there is one, or the descriptor
+  std::uint8_t ring_flags = 0;  // of entries: says which
   std::uint32_t memory_alignment = 1;  // of direct I/O, by statx
   std::uint32_t offset_alignment = 1;
   std::unique_ptr<fs::stream_queue> stream;

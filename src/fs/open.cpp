@@ -120,9 +120,9 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
   f->home_of = running_core().home_of;
   f->path = std::move(path);
   f->direct = options.direct;
-  f->inline_first = options.inline_first;
   f->registrable = options.registered;
   f->fd = std::move(fd);
+  f->descriptor = f->ring_target = f->fd.get();
   const bool has_position = ::lseek(f->fd.get(), 0, SEEK_CUR) >= 0;
   if (S_ISREG(s.st_mode)) {
     f->kind = fs::file_kind::regular;
@@ -131,9 +131,10 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
   } else {
     f->kind = fs::file_kind::stream;
     f->stream = std::make_unique<fs::stream_queue>();
+    f->special = true;
   }
-  f->never_inline = f->direct || f->kind == fs::file_kind::stream ||
-                    f->inline_first == fs::inline_mode::never;
+  if (!f->direct && !f->special && exec::this_core().driver.ring.direct())
+    f->inline_first = options.inline_first;
   if (options.direct) find_alignment(*f);
   return fs::file(*f.release());
 }

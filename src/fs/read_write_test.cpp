@@ -161,7 +161,8 @@ TEST_P(ReadWrite, owned_memory_is_written_and_comes_back) {
     EXPECT_EQ(i, 64U);
   };
   run(body());
-  pattern_.replace(0, 19 + 64, std::string(10, 'v') + "smallabcd" + std::string(64, 'p'));
+  pattern_.replace(0, 19 + 64,
+                   std::string(10, 'v').append("smallabcd").append(std::string(64, 'p')));
   EXPECT_EQ(content_of(path_), pattern_);
 }
 

@@ -7,7 +7,6 @@
 #include "fs/file_table.hpp"
 #include "fs/rw_error.hpp"
 #include "kernel/abi.hpp"
-#include "op/rw_nowait.hpp"
 
 namespace parkring::detail {
 
@@ -15,13 +14,10 @@ namespace abi = kernel::abi;
 
 namespace {
 
-// An inline try pays while it saves a turn of the ring; from about here on a batch is cheaper.
-constexpr std::size_t few_operations = 4;
-
 // Whether the file ends behind the `got` bytes that were read.
-[[gnu::noinline]] bool ends_at(const file_state& f, const rw_request& q, long got) noexcept {
+bool ends_at(const file_state_base& f, const rw_request& q, long got) noexcept {
   const auto done = static_cast<std::size_t>(got);
-  return op::rw_nowait(true, f.fd.get(), q.data + done, q.size - done, q.offset + done) == 0;
+  return rw_nowait(true, f.descriptor, q.data + done, q.size - done, q.offset + done) == 0;
 }
 
 // Registering costs a system call, so only a file that is used again is worth it.
@@ -29,7 +25,12 @@ void register_file(exec::core& core, file_state& f) noexcept {
   constexpr std::uint8_t uses_before_registering = 4;
   if (f.registrable && ++f.ring_uses == uses_before_registering) {
     f.slot = core.service_of<fs::file_table>().add(f.fd.get());
-    if (f.slot < 0) f.registrable = false;
+    if (f.slot >= 0) {
+      f.ring_target = f.slot;
+      f.ring_flags = abi::iosqe_fixed_file;
+    } else {
+      f.registrable = false;
+    }
   }
   if (f.slot < 0) ++core.counted.unregistered_files;
 }
@@ -42,47 +43,47 @@ struct rw_record {
   block_lock lock;
   std::byte* data;
   std::uint64_t offset;
-  std::uint32_t size;
+  std::size_t size;
   int buffer_index;
-  direction way;
-  const owner_type* owner = nullptr;
-  void* home_of_object;  // in the waiter's frame; set with `owner`, valid while there is a waiter
+  bool stream;
+  bool owns = false;  // the object, by `owner`
+  const owner_type* owner;
+  void* home_of_object;  // in the waiter's frame, valid while there is a waiter
   alignas(16) std::byte object[owned_capacity];
 
-  // The kernel transfers no more than this at once (MAX_RW_COUNT, read(2)); a longer request ends
-  // short, as read and write always may.
-  static constexpr std::size_t longest_transfer = 0x7ffff000;
-
-  [[gnu::always_inline]] rw_record(rw_request& q, bool stream, int index) noexcept
+  [[gnu::always_inline]] rw_record(rw_request& q, std::uint64_t at, int index,
+                                   bool of_stream) noexcept
       : file(std::move(q.file)),
         lock(std::move(q.lock)),
         data(q.data),
-        offset(stream ? ~std::uint64_t{0} : q.offset),
-        size(static_cast<std::uint32_t>(std::min(q.size, longest_transfer))),
+        offset(at),
+        size(q.size),
         buffer_index(index),
-        way(q.way) {}
+        stream(of_stream) {}
   ~rw_record() {
-    if (owner != nullptr) owner->destroy(object);
+    if (owns) owner->destroy(object);
   }
 
+  template <direction Way>
+  [[gnu::always_inline]] static void fill(abi::sqe& e, const file_state& f, std::uint64_t at,
+                                          std::byte* memory, std::size_t n, int index) noexcept {
+    constexpr bool read = Way == direction::read;
+    e.fd = f.ring_target;
+    e.flags = f.ring_flags;
+    e.off = at;
+    e.addr = reinterpret_cast<std::uint64_t>(memory);
+    e.len = static_cast<std::uint32_t>(std::min(n, longest_transfer));
+    if (index >= 0) {
+      e.opcode = read ? abi::op_read_fixed : abi::op_write_fixed;
+      e.buf_index = static_cast<std::uint16_t>(index);
+    } else {
+      e.opcode = read ? abi::op_read : abi::op_write;
+    }
+  }
+  template <direction Way>
   static void prepare(record& r, abi::sqe& e) noexcept {
-    auto& p = r.as<rw_record>();
-    const auto& f = state_of(*p.file.get());
-    if (f.slot >= 0) {
-      e.fd = f.slot;
-      e.flags = abi::iosqe_fixed_file;
-    } else {
-      e.fd = f.fd.get();
-    }
-    e.off = p.offset;
-    e.addr = reinterpret_cast<std::uint64_t>(p.data);
-    e.len = p.size;
-    if (p.buffer_index >= 0) {
-      e.opcode = p.way == direction::read ? abi::op_read_fixed : abi::op_write_fixed;
-      e.buf_index = static_cast<std::uint16_t>(p.buffer_index);
-    } else {
-      e.opcode = p.way == direction::read ? abi::op_read : abi::op_write;
-    }
+    const auto& p = r.as<rw_record>();
+    fill<Way>(e, state_of(*p.file.get()), p.offset, p.data, p.size, p.buffer_index);
   }
 
   // The read that had its turn is over.
@@ -95,50 +96,91 @@ struct rw_record {
     }
   }
 
-  static void destroy(record& r) noexcept { end_payload(r); }
-
-  [[gnu::always_inline]] static void end_payload(record& r) noexcept {
+  template <direction Way>
+  static void destroy(record& r) noexcept {
     auto& p = r.as<rw_record>();
-    if (p.way == direction::write) {
-      // Other writes may share the lock; this one is not who has the bytes any more.
-      if (buffer_block* block = p.lock.get(); block != nullptr && block->holder == &r)
-        block->holder = nullptr;
-    } else if (p.file.get() != nullptr) {  // else the waiter has it, and with it the turn
-      if (auto& f = state_of(*p.file.get()); f.stream != nullptr) [[unlikely]] {
-        const file_ref keep = p.file.share();
-        p.~rw_record();
-        pass_turn(*f.stream);
-        return;
-      }
+    // Without the file the waiter has it, and with it the turn.
+    if (Way == direction::read && p.stream && p.file.get() != nullptr) [[unlikely]] {
+      const file_ref keep = p.file.share();
+      p.~rw_record();
+      pass_turn(*state_of(*keep.get()).stream);
+      return;
     }
+    p.let_go<Way>(r);
     p.~rw_record();
   }
 
+  // Gives back the lock and the reference.
+  template <direction Way>
+  [[gnu::always_inline]] void let_go(record& r) noexcept {
+    // Other writes may share the lock; this one is not who has the bytes any more.
+    if (Way == direction::write)
+      if (buffer_block* block = lock.get(); block != nullptr && block->holder == &r)
+        block->holder = nullptr;
+    lock.reset(Way);
+    file.reset();
+  }
+
+  template <direction Way>
   static after_completion complete(record& r, op_waiter* w, std::int32_t res, std::uint32_t,
                                    bool) noexcept {
     auto& p = r.as<rw_record>();
-    if (w != nullptr) [[likely]] {
-      auto& waiting = *static_cast<rw_awaiter*>(w);
-      if (p.owner != nullptr) {
-        if (res == -EINTR) return after_completion::resubmit;
-        std::exchange(p.owner, nullptr)->move(p.home_of_object, p.object);
-        waiting.object_away_ = false;
-      }
-      if (res < 0 || waiting.has_turn_) [[unlikely]] {
-        if (res == -EINTR) return after_completion::resubmit;
-        p.give_back(waiting);
-      }
-    } else if (res > 0 && p.way == direction::read) {
-      auto& f = state_of(*p.file.get());
-      if (f.stream != nullptr) keep_bytes(*f.stream, p.data, static_cast<std::size_t>(res));
+    if (w == nullptr || res < 0 || p.stream) [[unlikely]]
+      return complete_unusual<Way>(r, w, res);
+    if (p.owns) return complete_owned<Way>(r, *w);
+    // As `let_go`, with nothing to return to, so that no register need be kept.
+    if (buffer_block* block = p.lock.get(); block != nullptr) {
+      if (Way == direction::write || block->watched) [[unlikely]]
+        return complete_slowly<Way>(r);
+      (void)p.lock.release();
+      block->unlock_exclusive();
     }
-    end_payload(r);
+    if (p.file.get()->references == 1) [[unlikely]]
+      return complete_slowly<Way>(r);
+    p.file.reset();
     return after_completion::ended;
+  }
+
+  template <direction Way>
+  [[gnu::noinline]] static after_completion complete_owned(record& r, op_waiter& w) noexcept {
+    r.as<rw_record>().return_object(static_cast<rw_waiter&>(w));
+    return complete_slowly<Way>(r);
+  }
+
+  template <direction Way>
+  [[gnu::noinline]] static after_completion complete_slowly(record& r) noexcept {
+    r.as<rw_record>().let_go<Way>(r);  // nothing is left for the destructor
+    return after_completion::ended;
+  }
+
+  template <direction Way>
+  [[gnu::cold, gnu::noinline]] static after_completion complete_unusual(
+      record& r, op_waiter* w, std::int32_t res) noexcept {
+    auto& p = r.as<rw_record>();
+    if (w != nullptr) {
+      if (res == -EINTR) return after_completion::resubmit;
+      auto& waiting = *static_cast<rw_waiter*>(w);
+      if (p.owns) p.return_object(waiting);
+      if (res < 0 || waiting.has_turn_) p.give_back<Way>(waiting);
+    } else if (res > 0 && p.stream && Way == direction::read) {
+      keep_bytes(*state_of(*p.file.get()).stream, p.data, static_cast<std::size_t>(res));
+    }
+    destroy<Way>(r);
+    return after_completion::ended;
+  }
+
+  [[gnu::always_inline]] void return_object(rw_waiter& waiting) noexcept {
+    owns = false;
+    owner->move(home_of_object, object);
+    waiting.object_away_ = false;
   }
 
   // What the waiter needs again: the file, to tell of an error; and for a read of a stream the
   // lock, because until it resumes it may still be dropped, and then gives back the bytes.
-  void give_back(rw_awaiter& waiting) noexcept {
+  template <direction Way>
+  void give_back(rw_waiter& waiting) noexcept {
+    if (!waiting.kept_)
+      waiting.keep({file_ref(), block_lock(), data, size, offset, Way});
     if (waiting.has_turn_) {
       waiting.request_.lock = std::move(lock);
       if (buffer_block* block = waiting.request_.lock.get()) block->holder = nullptr;
@@ -159,124 +201,167 @@ struct rw_record {
     return state_of(*r.as<rw_record>().file.get()).kind != fs::file_kind::regular;
   }
 
+  template <direction Way>
   static void describe(const record& r, std::string& out) {
     const auto& p = r.as<rw_record>();
-    fs::describe_rw(out, state_of(*p.file.get()), p.way, p.offset, p.size);
+    fs::describe_rw(out, state_of(*p.file.get()), Way, p.offset, p.size);
   }
 
-  static void submit(rw_awaiter& w) noexcept { w.submit(); }
+  template <direction Way>
+  static constexpr record_type type_of = {
+      .name = Way == direction::read ? "read_at" : "write_at",
+      .prepare = [](record& r, abi::sqe& e) noexcept { prepare<Way>(r, e); },
+      .complete = &complete<Way>,
+      .destroy = &destroy<Way>,
+      .cancel_when_dropped = &cancel_when_dropped,
+      .describe = &describe<Way>,
+      .has_effect = Way == direction::write,
+  };
 
-  static const record_type read_type;
-  static const record_type write_type;
+  // Builds the record, which takes the description over; null when there is none.
+  template <direction Way>
+  [[gnu::always_inline]] static record* make(exec::core& core, file_state& f, rw_request& q,
+                                             bool of_stream) noexcept {
+    record* r = core.ops.acquire(type_of<Way>);
+    if (r == nullptr) [[unlikely]] return nullptr;
+    int index = -1;
+    if (buffer_block* const block = q.lock.get(); block != nullptr) {
+      block->holder = r;
+      index = core.buffers.index_of(*block);
+    }
+    if (index < 0) ++core.counted.unregistered_buffers;
+    r->emplace<rw_record>(q, of_stream ? ~std::uint64_t{0} : q.offset, index, of_stream);
+    if (f.ring_flags == 0) [[unlikely]]
+      register_file(core, f);
+    return r;
+  }
+
+  // `from` is where the object lies, `home` where it comes back to.
+  [[gnu::always_inline]] void take_object(rw_waiter& waiting, const owner_type& type, void* from,
+                                          void* home) noexcept {
+    type.move(object, from);
+    owns = true;
+    owner = &type;
+    home_of_object = home;
+    data = type.data(object);
+    waiting.object_away_ = true;
+  }
+
+  // Submits what `make` built of `q`, whose plain values are at hand still.
+  template <direction Way>
+  [[gnu::always_inline]] void submit(exec::core& core, const file_state& f, record& r,
+                                     const rw_request& q, rw_waiter& w) noexcept {
+    core.ops.submit_by(r, &w, [&f, at = q.offset, memory = data, n = q.size,
+                               index = buffer_index](record&, abi::sqe& e) noexcept {
+      fill<Way>(e, f, at, memory, n, index);
+    });
+  }
 };
 
-const record_type rw_record::read_type = {"read_at",           &prepare,  &complete, &destroy,
-                                          &cancel_when_dropped, &describe};
-const record_type rw_record::write_type = {"write_at",          &prepare,  &complete, &destroy,
-                                           &cancel_when_dropped, &describe, true};
-
-bool rw_awaiter::take_left_over() noexcept {
-  auto& s = *state_of(*request_.file.get()).stream;
-  if (s.left_over.empty()) return false;
-  const std::size_t n = std::min(s.left_over.size(), request_.size);
-  std::memcpy(request_.data, s.left_over.data(), n);
-  s.left_over.erase(0, n);
-  answer = static_cast<std::int32_t>(n);
-  return true;
-}
-
-[[gnu::always_inline]] inline bool rw_awaiter::try_inline(exec::core& core,
-                                                          file_state& f) noexcept {
-  const bool read = request_.way == direction::read;
+bool serve_now_short(rw_request& q, long got, std::int32_t& answer) noexcept {
+  auto& core = exec::this_core();
+  file_state_base& f = *q.file.get();
+  const bool read = q.way == direction::read;
   auto& policy = read ? f.inline_reads : f.inline_writes;
-  if (f.inline_first != fs::inline_mode::always && !policy.worth_trying()) return false;
-  if (request_.data == nullptr && request_.size != 0) return false;
-  const std::size_t n = std::min(request_.size, rw_record::longest_transfer);
-  const long got = op::rw_nowait(read, f.fd.get(), request_.data, n, request_.offset);
-  // A short inline answer may only mean that the rest would have blocked, so it does not count as
-  // an answer, unless the file ends there: then the rest reads as nothing.
-  if (got != static_cast<long>(n) && (read || got <= 0) &&
-      !(read && got >= 0 && ends_at(f, request_, got))) {
-    if (got < 0) {
-      ++core.counted.inline_misses;
-      if (got == -EOPNOTSUPP)
-        policy.give_up();
-      else
-        policy.miss();
-    }
+  if (got < 0) {
+    ++core.counted.inline_misses;
+    if (got == -EOPNOTSUPP)
+      policy.give_up();
+    else
+      policy.miss();
     return false;
   }
+  // A short inline answer may only mean that the rest would have blocked, so it does not count as
+  // an answer, unless the file ends there: then the rest reads as nothing.
+  if (read ? !ends_at(f, q, got) : got == 0) return false;
   policy.hit();
-  ++core.counted.inline_hits;
+  ++core.inline_hits;
   answer = static_cast<std::int32_t>(got);
-  finished_ = true;
-  request_.lock.reset();
+  q.lock.reset(q.way);
   return core.spend_budget();
 }
 
-[[gnu::always_inline]] inline record* rw_awaiter::make_record_on(exec::core& core,
-                                                                 file_state& f) noexcept {
-  const bool read = request_.way == direction::read;
-  record* r = core.ops.acquire(read ? rw_record::read_type : rw_record::write_type);
-  if (r == nullptr) return nullptr;
-  buffer_block* const block = request_.lock.get();
-  int index = -1;
-  if (block != nullptr) {
-    block->holder = r;
-    index = core.buffers.index_of(*block);
-  }
-  if (index < 0) ++core.counted.unregistered_buffers;
-  auto& p = r->emplace<rw_record>(request_, f.kind == fs::file_kind::stream, index);
-  if (owner_ != nullptr) [[unlikely]] {
-    owner_->move(p.object, owned_);
-    p.owner = owner_;
-    p.home_of_object = owned_;
-    p.data = owner_->data(p.object);
-    object_away_ = true;
-  }
-  if (f.slot < 0) [[unlikely]] register_file(core, f);
-  return r;
-}
-
-[[gnu::always_inline]] inline void rw_awaiter::submit_on(exec::core& core,
-                                                         file_state& f) noexcept {
-  record* r = make_record_on(core, f);
-  if (r == nullptr) return core.ops.starve(*this);
-  core.ops.submit_by(*r, this,
-                     [](record& rec_, abi::sqe& e) noexcept { rw_record::prepare(rec_, e); });
-}
-
-bool rw_awaiter::try_now() noexcept {
-  auto& core = exec::this_core();
-  auto& f = state_of(*request_.file.get());
-  PARKRING_CHECK(f.home_of == core.home_of,
-                 "await a file's requests on the runtime it belongs to");
-  if (f.closed || request_.offset > INT64_MAX) [[unlikely]] {
-    answer = f.closed ? -EBADF : -EINVAL;
-    finished_ = true;
-    return core.spend_budget();
-  }
-  if (f.never_inline) return false;
-  if (f.inline_first == fs::inline_mode::automatic &&
-      (core.ops.live() > few_operations || core.more_ready_than(few_operations)))
-    return false;
-  return try_inline(core, f);
-}
-
-void rw_awaiter::start(std::coroutine_handle<> h) {
-  auto& core = exec::this_core();
-  if (finished_) return core.make_ready(*this, h);  // out of budget: its turn comes again
+template <direction Way>
+[[gnu::always_inline]] inline void rw_waiter::start_as(rw_request& q,
+                                                       std::coroutine_handle<> h) noexcept {
+  auto& f = state_of(*q.file.get());
+  auto& core = exec::core_at(f.home_of);  // `serve_now` has checked that it runs
   frame = h.address();
   task = core.current;
-  restart = [](op_waiter& w) noexcept { rw_record::submit(static_cast<rw_awaiter&>(w)); };
-  auto& f = state_of(*request_.file.get());
-  if (f.stream != nullptr) [[unlikely]]
-    submit();
-  else
-    submit_on(core, f);
+  if (f.special || q.offset > INT64_MAX) [[unlikely]]
+    return start_kept(q);
+  record* r = rw_record::make<Way>(core, f, q, false);
+  if (r == nullptr) [[unlikely]]
+    return start_kept(q);
+  r->as<rw_record>().submit<Way>(core, f, *r, q, *this);
 }
 
-void rw_awaiter::submit() noexcept {
+void rw_waiter::start_read(rw_request& q, std::coroutine_handle<> h) noexcept {
+  start_as<direction::read>(q, h);
+}
+void rw_waiter::start_write(rw_request& q, std::coroutine_handle<> h) noexcept {
+  start_as<direction::write>(q, h);
+}
+
+void rw_waiter::start_owned(rw_request& q, const owner_type& type, void* object, void* home,
+                            std::coroutine_handle<> h) noexcept {
+  auto& f = state_of(*q.file.get());
+  auto& core = exec::core_at(f.home_of);
+  frame = h.address();
+  task = core.current;
+  const auto through_record = [&]<direction Way>() {
+    record* r = rw_record::make<Way>(core, f, q, false);
+    if (r == nullptr) [[unlikely]] return false;
+    auto& p = r->template as<rw_record>();
+    p.take_object(*this, type, object, home);
+    p.template submit<Way>(core, f, *r, q, *this);
+    return true;
+  };
+  if (!f.special && q.offset <= INT64_MAX) [[likely]] {
+    if (q.way == direction::read ? through_record.operator()<direction::read>()
+                                 : through_record.operator()<direction::write>()) [[likely]]
+      return;
+  }
+  type.move(home, object);
+  q.data = type.data(home);
+  give_ownership(type, home);
+  start_kept(q);
+}
+
+void rw_waiter::start_answered(std::int32_t with, std::coroutine_handle<> h) noexcept {
+  answer = with;
+  running_core().make_ready(*this, h);
+}
+
+void rw_waiter::keep(rw_request&& q) noexcept {
+  std::construct_at(&request_, std::move(q));
+  kept_ = true;
+}
+
+void rw_waiter::end_kept() {
+  end_delivered();
+  if (answer < 0) throw io_error(std::move(outcome()).error());
+}
+
+void rw_waiter::drop_kept() noexcept {
+  end_turn_dropped();
+  kept_ = false;
+  std::destroy_at(&request_);
+}
+
+// What is not sent to the kernel at once.
+[[gnu::cold]] void rw_waiter::start_kept(rw_request& q) noexcept {
+  keep(std::move(q));
+  auto& f = state_of(*request_.file.get());
+  if (f.closed || request_.offset > INT64_MAX) {
+    answer = f.closed ? -EBADF : -EINVAL;
+    return exec::core_at(f.home_of).ready.push_back(*this);
+  }
+  restart = [](op_waiter& w) noexcept { static_cast<rw_waiter&>(w).submit_kept(); };
+  submit_kept();
+}
+
+void rw_waiter::submit_kept() noexcept {
   auto& f = state_of(*request_.file.get());
   auto& core = exec::core_at(f.home_of);
   if (f.stream != nullptr && request_.way == direction::read) {
@@ -287,15 +372,34 @@ void rw_awaiter::submit() noexcept {
     f.stream->reading = has_turn_ = true;
     if (take_left_over()) return core.ready.push_back(*this);
   }
-  submit_on(core, f);
+  record* r = make_record();
+  if (r == nullptr) return core.ops.starve(*this);
+  core.ops.submit(*r, this);
 }
 
-record* rw_awaiter::make_record() noexcept {
+record* rw_waiter::make_record() noexcept {
   auto& f = state_of(*request_.file.get());
-  return make_record_on(exec::core_at(f.home_of), f);
+  auto& core = exec::core_at(f.home_of);
+  const bool stream = f.stream != nullptr;
+  record* r = request_.way == direction::read
+                  ? rw_record::make<direction::read>(core, f, request_, stream)
+                  : rw_record::make<direction::write>(core, f, request_, stream);
+  if (r != nullptr && owns_)
+    r->as<rw_record>().take_object(*this, *owner_, home_of_object_, home_of_object_);
+  return r;
 }
 
-int rw_awaiter::refusal() const noexcept {
+bool rw_waiter::take_left_over() noexcept {
+  auto& s = *state_of(*request_.file.get()).stream;
+  if (s.left_over.empty()) return false;
+  const std::size_t n = std::min(s.left_over.size(), request_.size);
+  std::memcpy(request_.data, s.left_over.data(), n);
+  s.left_over.erase(0, n);
+  answer = static_cast<std::int32_t>(n);
+  return true;
+}
+
+int rw_waiter::refusal() const noexcept {
   const auto& f = state_of(*request_.file.get());
   PARKRING_CHECK(f.home_of == running_core().home_of,
                  "await a file's requests on the runtime it belongs to");
@@ -305,15 +409,13 @@ int rw_awaiter::refusal() const noexcept {
   return f.stream != nullptr && request_.way == direction::read ? ESPIPE : 0;
 }
 
-std::expected<std::size_t, error> rw_awaiter::outcome() const {
+std::expected<std::size_t, error> rw_waiter::outcome() const {
   if (answer >= 0) return static_cast<std::size_t>(answer);
   return std::unexpected(fs::rw_error(-answer, state_of(*request_.file.get()), request_.way,
                                       request_.offset, request_.size, request_.data));
 }
 
-void rw_awaiter::fail() const { throw io_error(std::move(outcome()).error()); }
-
-void rw_awaiter::end_turn(bool delivered) noexcept {
+void rw_waiter::end_turn(bool delivered) noexcept {
   has_turn_ = false;
   if (rec != nullptr) return;  // dropped in flight: the record, now an orphan, passes the turn
   auto& f = state_of(*request_.file.get());
@@ -331,8 +433,7 @@ void rw_awaiter::end_turn(bool delivered) noexcept {
   if (f.home_of.is_here()) rw_record::pass_turn(*f.stream);
 }
 
-void rw_awaiter::wait_for_kernel() noexcept {
-  if (rec == nullptr) return;
+void rw_waiter::wait_for_record() noexcept {
   record& mine = *rec;
   auto& ops = static_cast<op::operations&>(*mine.owner);
   has_turn_ = false;  // the record passes it

@@ -50,6 +50,8 @@ class record_slab {
   [[nodiscard]] bool out_of_memory() const noexcept { return out_of_memory_; }
 
   [[nodiscard]] std::size_t live() const noexcept { return live_; }
+  /// Where `live` is counted.
+  [[nodiscard]] const std::size_t& live_count() const noexcept { return live_; }
   [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
 
   /// Calls `f(record&)` for every record that is not free.

@@ -55,6 +55,8 @@ class ring {
   /// Makes this thread the one that enters. 0, also when it already is; -EEXIST when another
   /// thread is, or another negative errno of the kernel.
   [[nodiscard]] int bind_to_this_thread() noexcept;
+  /// Whether system calls may be made in place, beside the kernel this ring was made with.
+  [[nodiscard]] bool direct() const noexcept { return direct_; }
   [[nodiscard]] bool bound() const noexcept { return thread_ != nobody; }
   [[nodiscard]] bool bound_to_this_thread() const noexcept { return thread_ == thread_token(); }
 

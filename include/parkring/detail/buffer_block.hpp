@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <parkring/detail/check.hpp>
 #include <parkring/detail/home.hpp>
 #include <parkring/detail/waiter.hpp>
 
@@ -34,6 +35,7 @@ struct buffer_block : message {
   std::size_t size = 0;
   std::atomic<std::int32_t> lock{0};
   bool abandoned = false;            // the locker's thread only
+  bool watched = false;              // abandoned or awaited, perhaps not any more; likewise
   int registered_index = -1;         // valid while `registered_with` names the registry
   std::uint64_t registered_with = 0; // 0: not looked up, or not registered
   home_ref locker;                   // valid while locked
@@ -69,11 +71,19 @@ struct buffer_block : message {
     return true;
   }
 
+  /// The request that locked exclusively ended. May end the block.
+  void unlock_exclusive() noexcept {
+    PARKRING_DCHECK(lock.load(std::memory_order_relaxed) == -1, "it was not locked for writing");
+    if (watched) [[unlikely]]
+      return unlocked_slowly();
+    lock.store(0, std::memory_order_release);  // pairs with the acquire loads above
+  }
+
   /// A request that locked ended. May end the block.
   void unlock() noexcept {
     const auto now = lock.load(std::memory_order_relaxed);
     const auto left = now < 0 ? 0 : now - 1;
-    if (left == 0 && (abandoned || !returned.empty())) [[unlikely]]
+    if (left == 0 && watched) [[unlikely]]
       return unlocked_slowly();
     lock.store(left, std::memory_order_release);  // pairs with the acquire loads above
   }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -28,6 +29,8 @@ struct core_base {
   task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
   intrusive_list<task_cell> tasks;  // the live ones
   home_ref home_of;               // the way back to this runtime
+  const std::size_t* live_operations = nullptr;  // how many requests have a record
+  std::uint64_t inline_hits = 0;  // counted where they happen, in the coroutine
 
   static constexpr unsigned full_budget = 128;
 

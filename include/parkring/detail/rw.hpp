@@ -5,24 +5,32 @@
 //               Dropping it undoes both.
 //   inline      tried first where few requests are pending and the file has proven to answer
 //               from the page cache: preadv2/pwritev2 with RWF_NOWAIT, which never blocks. It
-//               works on the memory directly and synchronously; nothing is handed over.
+//               works on the description and its memory directly and synchronously; nothing is
+//               handed over. Up to the answer it is inlined into the awaiting coroutine, because a
+//               return after a system call is slow (detail/rw_nowait.hpp); what is rare is not.
+//   suspended   the description is left empty, since it need not lie in the frame: all that it had
+//               is in a record, or `kept` in the waiter, which does lie there.
 //   in a record the lock, the reference to the file and an owned object move into the operation
 //               record; a waiter that goes away leaves them there until the kernel is done.
+//   kept        the waiter has the description itself: of a stream's read, of a request that waits
+//               for a record or is a part of a chain, and of one that has failed.
 //   completed   the result moves back to the waiter if there still is one, with an owned object,
 //               and with the file when there is an error to tell.
 #pragma once
 
+#include <algorithm>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <new>
+#include <memory>
 #include <utility>
 
 #include <parkring/detail/buffer_block.hpp>
 #include <parkring/detail/core.hpp>
 #include <parkring/detail/file_ref.hpp>
 #include <parkring/detail/record.hpp>
+#include <parkring/detail/rw_nowait.hpp>
 #include <parkring/error.hpp>
 
 namespace parkring::exec {
@@ -31,7 +39,9 @@ class core;
 
 namespace parkring::detail {
 
-/// The lock that a request holds on a buffer.
+enum class direction : std::uint8_t { read, write };
+
+/// The lock that a request holds on a buffer: exclusive for a read, shared for a write.
 class block_lock {
  public:
   block_lock() noexcept = default;
@@ -48,6 +58,11 @@ class block_lock {
   void reset() noexcept {
     if (block_ != nullptr) std::exchange(block_, nullptr)->unlock();
   }
+  /// As above, for who locked by `way`.
+  void reset(direction way) noexcept {
+    if (way == direction::write) return reset();
+    if (block_ != nullptr) std::exchange(block_, nullptr)->unlock_exclusive();
+  }
   [[nodiscard]] buffer_block* get() const noexcept { return block_; }
   /// The locked block; the caller unlocks it.
   [[nodiscard]] buffer_block* release() noexcept { return std::exchange(block_, nullptr); }
@@ -55,8 +70,6 @@ class block_lock {
  private:
   buffer_block* block_ = nullptr;
 };
-
-enum class direction : std::uint8_t { read, write };
 
 /// A request as described by the user, not yet started.
 struct rw_request {
@@ -76,70 +89,126 @@ struct owner_type {
 };
 inline constexpr std::size_t owned_capacity = 96;
 
-/// Waits for one read or write. The generic part derives from it.
-class rw_awaiter : public op_waiter {
- public:
-  rw_awaiter(const rw_awaiter&) = delete;
-  rw_awaiter& operator=(const rw_awaiter&) = delete;
+// The kernel transfers no more than this at once (MAX_RW_COUNT, read(2)); a longer request ends
+// short, as read and write always may.
+inline constexpr std::size_t longest_transfer = 0x7ffff000;
 
- protected:
-  explicit rw_awaiter(rw_request&& q) noexcept : request_(std::move(q)) {}
-  ~rw_awaiter() = default;
+/// The rest of `serve_now` when the answer was not all that was asked for.
+[[nodiscard, gnu::cold]] bool serve_now_short(rw_request& q, long got,
+                                              std::int32_t& answer) noexcept;
 
-  /// Tries to do it at once, without the ring. True when there is a result and no need to suspend.
-  [[nodiscard]] bool try_now() noexcept;
-  /// Suspends: makes ready what is done, submits what is not.
-  void start(std::coroutine_handle<> h);
-  /// Why the request cannot be a part of a chain, as an errno, or 0.
-  [[nodiscard]] int refusal() const noexcept;
-  /// Builds the record, which takes over the lock and an owned object; null when there is none.
-  [[nodiscard]] record* make_record() noexcept;
-  /// Lets a record keep the object at `owned`, which then must not be touched until the result is
-  /// there; `returned` tells whether it came back.
-  void give_ownership(const owner_type& type, void* owned) noexcept {
-    owner_ = &type;
-    owned_ = owned;
+/// Tries to do it at once, without the ring. True when there is an answer and no need to suspend;
+/// an answer together with false means that others should have their turn first.
+[[nodiscard, gnu::always_inline]] inline bool serve_now(rw_request& q,
+                                                        std::int32_t& answer) noexcept {
+  // An inline try pays while it saves a turn of the ring; from about here on a batch is cheaper.
+  constexpr std::size_t few_operations = 4;
+  core_base& core = running_core();
+  PARKRING_DCHECK(q.file.get() != nullptr, "an operation is awaited once");
+  file_state_base& f = *q.file.get();
+  PARKRING_CHECK(f.home_of == core.home_of,
+                 "await a file's requests on the runtime it belongs to");
+  const direction way = q.way;  // read before the call, across which memory is not known
+  auto& policy = way == direction::read ? f.inline_reads : f.inline_writes;
+  if (f.inline_first != fs::inline_mode::always) {
+    if (f.inline_first == fs::inline_mode::never || *core.live_operations > few_operations ||
+        core.more_ready_than(few_operations) || !policy.worth_trying())
+      return false;
   }
+  if ((q.data == nullptr && q.size != 0) || q.offset > INT64_MAX) [[unlikely]]
+    return false;
+  const std::size_t n = std::min(q.size, longest_transfer);
+  const long got = rw_nowait(way == direction::read, f.descriptor, q.data, n, q.offset);
+  if (got != static_cast<long>(n)) [[unlikely]]
+    return serve_now_short(q, got, answer);
+  policy.hit();
+  ++core.inline_hits;
+  answer = static_cast<std::int32_t>(got);
+  q.lock.reset(way);
+  return core.spend_budget();
+}
+
+/// Waits for one read or write. It lies in the frame, for as long as the coroutine is suspended.
+class rw_waiter : public op_waiter {
+ public:
+  rw_waiter() noexcept {}
+  rw_waiter(const rw_waiter&) = delete;
+  rw_waiter& operator=(const rw_waiter&) = delete;
+  ~rw_waiter() {
+    if (kept_) [[unlikely]] drop_kept();
+  }
+
+  /// Begins to wait: submits what `q` describes.
+  [[gnu::always_inline]] void start(rw_request& q, std::coroutine_handle<> h) noexcept {
+    q.way == direction::read ? start_read(q, h) : start_write(q, h);
+  }
+  /// As above for an object that owns the memory. It moves from `object` into a record, and then,
+  /// or at once if there is none, to `home`; `object_away` tells.
+  void start_owned(rw_request& q, const owner_type& type, void* object, void* home,
+                   std::coroutine_handle<> h) noexcept;
+  /// Begins to wait for its turn only: it was answered already.
+  void start_answered(std::int32_t with, std::coroutine_handle<> h) noexcept;
+
+  /// Moves the description here, for a start as a part of a chain.
+  void keep(rw_request&& q) noexcept;
+  /// Why the request kept cannot be a part of a chain, as an errno, or 0.
+  [[nodiscard]] int refusal() const noexcept;
+  /// Lets the record to come have the object at `home`, where it lies.
+  void give_ownership(const owner_type& type, void* home) noexcept {
+    owns_ = true;
+    owner_ = &type;
+    home_of_object_ = home;
+  }
+  /// Builds the record of the request kept; null when there is none.
+  [[nodiscard]] record* make_record() noexcept;
+  [[nodiscard]] rw_request& kept() noexcept { return request_; }
+
   /// The number of bytes, or the error.
   [[nodiscard]] std::expected<std::size_t, error> outcome() const;
-  /// As `outcome`, throwing the error.
-  std::size_t count() const {
-    if (answer < 0) [[unlikely]] fail();
+  /// Takes the number of bytes, or throws the error.
+  [[gnu::always_inline]] std::size_t take_count() {
+    if (kept_) [[unlikely]] end_kept();
     return static_cast<std::size_t>(answer);
   }
   /// The result is taken: the next read of a stream may begin.
   void end_delivered() noexcept {
     if (has_turn_) [[unlikely]] end_turn(true);
   }
-  /// Dropped: a stream gets back what this read has received and nobody took. While the memory is
-  /// still there.
-  void end_dropped() noexcept {
+  /// Dropped: a stream gets back what this read has received and nobody took. The destructor does
+  /// it too, if the memory is still there then.
+  void end_turn_dropped() noexcept {
     if (has_turn_) [[unlikely]] end_turn(false);
   }
   /// Blocks until the kernel has let go of borrowed memory.
-  void wait_for_kernel() noexcept;
-
-  [[nodiscard]] bool finished() const noexcept { return finished_; }
-  [[nodiscard]] rw_request& request() noexcept { return request_; }
+  void wait_for_kernel() noexcept {
+    if (rec != nullptr) [[unlikely]] wait_for_record();
+  }
+  /// Whether a record has the owned object.
+  [[nodiscard]] bool object_away() const noexcept { return object_away_; }
 
  private:
   friend struct rw_record;
-  [[noreturn]] void fail() const;
-  bool try_inline(exec::core& core, file_state& f) noexcept;
-  void submit() noexcept;
-  void submit_on(exec::core& core, file_state& f) noexcept;
-  record* make_record_on(exec::core& core, file_state& f) noexcept;
+  void start_read(rw_request& q, std::coroutine_handle<> h) noexcept;
+  void start_write(rw_request& q, std::coroutine_handle<> h) noexcept;
+  template <direction Way>
+  void start_as(rw_request& q, std::coroutine_handle<> h) noexcept;
+  void start_kept(rw_request& q) noexcept;
+  void submit_kept() noexcept;
   bool take_left_over() noexcept;
   void end_turn(bool delivered) noexcept;
+  void end_kept();
+  void drop_kept() noexcept;
+  void wait_for_record() noexcept;
 
-  rw_request request_;
-  const owner_type* owner_ = nullptr;
-  void* owned_ = nullptr;
-  bool finished_ = false;     // the result was there without a record
-  bool object_away_ = false;  // the owned object lives in the record
+  bool kept_ = false;         // `request_` lives; always where there is an error to tell
   bool has_turn_ = false;     // reads from a stream, and the stream's other reads wait for it
- public:
-  [[nodiscard]] bool object_away() const noexcept { return object_away_; }
+  bool object_away_ = false;  // the owned object lives in the record
+  bool owns_ = false;         // an owned object is kept
+  const owner_type* owner_;   // of the object kept
+  void* home_of_object_;
+  union {
+    rw_request request_;
+  };
 };
 
 }  // namespace parkring::detail

@@ -38,6 +38,8 @@ template <class Memory>
                 "early, parkring::borrowed(span)");
 }
 
+[[noreturn, gnu::cold]] void throw_too_long(const buffer_block& block, std::size_t count);
+
 struct sync_request {
   using value_type = void;
   file_ref file;
@@ -143,10 +145,17 @@ class file {
   /// stays locked until the kernel is done; reads of streams are cancelled, and bytes they got all
   /// the same go to the next reader. *Errors*: `io_error`; `buffer_locked` when the buffer is in
   /// use already.
-  [[nodiscard]] rw_operation<locking> read_at(buffer& into, std::uint64_t offset);
+  [[nodiscard]] rw_operation<locking> read_at(buffer& into, std::uint64_t offset) {
+    detail::buffer_block* const block = buffer_access::block(into);
+    if (block == nullptr) [[unlikely]]
+      return {request(detail::direction::read, nullptr, 0, offset), locking{}};
+    return with_lock(detail::direction::read, *block, offset, block->size);
+  }
   /// As above, into the first `count` bytes of the buffer.
   [[nodiscard]] rw_operation<locking> read_at(buffer& into, std::uint64_t offset,
-                                              std::size_t count);
+                                              std::size_t count) {
+    return with_count(detail::direction::read, into, offset, count);
+  }
 
   /// Reads into all bytes of an object that moves into the request and back: gives
   /// `{memory, count}`.
@@ -172,7 +181,10 @@ class file {
   /// await resumes. *Thread*: the file's runtime. *Drop*: at once, the span is not touched after.
   /// *Errors*: `io_error`.
   [[nodiscard]] rw_operation<through_copy<std::byte>> read_at(copied_span<std::byte> into,
-                                                              std::uint64_t offset);
+                                                              std::uint64_t offset) {
+    return {request(detail::direction::read, into.bytes.data(), into.bytes.size(), offset),
+            through_copy<std::byte>(into.bytes)};
+  }
 
   /// Reads into memory that its owner keeps until the await has ended.
   ///
@@ -180,7 +192,10 @@ class file {
   /// *Thread*: the file's runtime. *Drop*: blocks the thread until the kernel is done, so only for
   /// frames that do not die early. *Errors*: `io_error`.
   [[nodiscard]] rw_operation<borrowing> read_at(borrowed_span<std::byte> into,
-                                                std::uint64_t offset);
+                                                std::uint64_t offset) {
+    return {request(detail::direction::read, into.bytes.data(), into.bytes.size(), offset),
+            borrowing{}};
+  }
 
   /// Writes all of `from` at byte `offset` (pwrite(2)); gives the number of bytes written.
   ///
@@ -189,10 +204,14 @@ class file {
   /// it may not. *Thread*: the file's runtime. *Drop*: regular files: a write that the ring has is
   /// finished in the background, also at the runtime's end while its `shutdown_patience` lasts.
   /// *Errors*: `io_error`; `buffer_locked` while a read has the buffer.
-  [[nodiscard]] rw_operation<locking> write_at(const buffer& from, std::uint64_t offset);
+  [[nodiscard]] rw_operation<locking> write_at(const buffer& from, std::uint64_t offset) {
+    return with_count(detail::direction::write, from, offset, from.size());
+  }
   /// As above, the first `count` bytes of the buffer.
   [[nodiscard]] rw_operation<locking> write_at(const buffer& from, std::uint64_t offset,
-                                               std::size_t count);
+                                               std::size_t count) {
+    return with_count(detail::direction::write, from, offset, count);
+  }
   /// Writes the bytes of an object that moves into the request and back. As `read_at`.
   template <owns_memory V>
   [[nodiscard]] rw_operation<owning<V>> write_at(V&& from, std::uint64_t offset) {
@@ -207,14 +226,20 @@ class file {
   }
   /// Writes a span, copied to a pooled buffer if the ring has to do it. As `read_at`.
   [[nodiscard]] rw_operation<through_copy<const std::byte>> write_at(
-      copied_span<const std::byte> from, std::uint64_t offset);
+      copied_span<const std::byte> from, std::uint64_t offset) {
+    return {request(detail::direction::write, read_only(from.bytes), from.bytes.size(), offset),
+            through_copy<const std::byte>(from.bytes)};
+  }
   [[nodiscard]] rw_operation<through_copy<const std::byte>> write_at(copied_span<std::byte> from,
                                                                      std::uint64_t offset) {
     return write_at(copied_span<const std::byte>{from.bytes}, offset);
   }
   /// Writes memory that its owner keeps until the await has ended. As `read_at`.
   [[nodiscard]] rw_operation<borrowing> write_at(borrowed_span<const std::byte> from,
-                                                 std::uint64_t offset);
+                                                 std::uint64_t offset) {
+    return {request(detail::direction::write, read_only(from.bytes), from.bytes.size(), offset),
+            borrowing{}};
+  }
   [[nodiscard]] rw_operation<borrowing> write_at(borrowed_span<std::byte> from,
                                                  std::uint64_t offset) {
     return write_at(borrowed_span<const std::byte>{from.bytes}, offset);
@@ -291,16 +316,51 @@ class file {
   friend struct detail::open_request;
   explicit file(detail::file_state_base& state) noexcept : state_(&state) {}
 
-  [[nodiscard]] detail::rw_request request(detail::direction way, std::byte* data,
-                                           std::size_t size, std::uint64_t offset) const;
+  // The kernel only reads from it.
+  static std::byte* read_only(std::span<const std::byte> from) noexcept {
+    return const_cast<std::byte*>(from.data());
+  }
+  [[nodiscard, gnu::always_inline]] detail::rw_request request(detail::direction way,
+                                                               std::byte* data, std::size_t size,
+                                                               std::uint64_t offset) const {
+    check_usable();
+    return {detail::file_ref(*state_), detail::block_lock(), data, size, offset, way};
+  }
   template <class V>
   rw_operation<owning<V>> owned(detail::direction way, V&& value, std::uint64_t offset) {
     const std::size_t size = owned_memory<V>::size(value);
     return {request(way, nullptr, size, offset), owning<V>(std::move(value))};
   }
-  rw_operation<locking> with_lock(detail::direction way, detail::buffer_block* block,
-                                  std::uint64_t offset, std::size_t count) const;
-  void check_usable() const;
+  [[gnu::always_inline]] rw_operation<locking> with_lock(detail::direction way,
+                                                         detail::buffer_block& block,
+                                                         std::uint64_t offset,
+                                                         std::size_t count) const {
+    check_usable();
+    const bool locked = way == detail::direction::read
+                            ? block.lock_exclusive(state_->home_of, nullptr)
+                            : block.lock_shared(state_->home_of, nullptr);
+    if (!locked) [[unlikely]]
+      detail::throw_locked(block);
+    return {detail::rw_request{detail::file_ref(*state_), detail::block_lock(&block), block.data,
+                               count, offset, way},
+            locking{}};
+  }
+  rw_operation<locking> with_count(detail::direction way, const buffer& b, std::uint64_t offset,
+                                   std::size_t count) const {
+    detail::buffer_block* const block = buffer_access::block(b);
+    if (block == nullptr) [[unlikely]]
+      return {request(way, nullptr, 0, offset), locking{}};
+    if (count > block->size) [[unlikely]] {
+      check_usable();
+      detail::throw_too_long(*block, count);
+    }
+    return with_lock(way, *block, offset, count);
+  }
+  [[gnu::always_inline]] void check_usable() const {
+    PARKRING_CHECK(state_ != nullptr, "the file is empty, moved from or closed; open it first");
+    PARKRING_CHECK(state_->home_of.is_here(),
+                   "use a file on the thread of the runtime it belongs to");
+  }
   void drop() noexcept;
 
   detail::file_state_base* state_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <expected>
 #include <memory>
@@ -26,62 +27,120 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
  public:
   using value_type = typename Way::value_type;
 
-  rw_operation(detail::rw_request&& q, Way&& way) : request_(std::move(q)), way_(std::move(way)) {}
+  [[gnu::always_inline]] rw_operation(detail::rw_request&& q, Way&& way)
+      : request_(std::move(q)), way_(std::move(way)) {}
 
-  awaiter operator co_await() && { return awaiter(std::move(request_), std::move(way_)); }
+  awaiter operator co_await() && { return awaiter(*this); }
 
   /// Gives the request up for a chain; see `link`.
   detail::rw_request take_request() && { return std::move(request_); }
 
  private:
-  class awaiter : detail::rw_awaiter {
+  // Works on the description until it suspends, and from then on, when the description may be
+  // gone, on what it has itself: the waiter and what `Way` holds.
+  class awaiter {
    public:
-    awaiter(detail::rw_request&& q, Way&& way) noexcept
-        : rw_awaiter(std::move(q)), way_(std::move(way)) {
-      way_.attach(request());
-    }
-    ~awaiter() {
-      if constexpr (Way::blocks_on_drop) wait_for_kernel();
-      end_dropped();
-      // An owned object that is away in its record must not be destroyed here a second time.
-      if (!object_away()) way_.end();
-    }
-    bool await_ready() noexcept { return try_now(); }
-    void await_suspend(std::coroutine_handle<> h) {
-      if (!finished()) {
-        way_.before_ring(request());
-        if constexpr (Way::travels) give_ownership(Way::owner(), way_.object());
+    [[gnu::always_inline]] explicit awaiter(rw_operation& described) noexcept
+        : described_(described) {}
+    awaiter(const awaiter&) = delete;
+    awaiter& operator=(const awaiter&) = delete;
+    [[gnu::always_inline]] ~awaiter() {
+      if (waits_) {
+        end_wait();
+      } else {
+        described_.request_.file.reset();
       }
-      start(h);
     }
-    [[nodiscard]] bool await_done() const noexcept { return answer != no_answer; }
-    value_type await_resume() {
-      end_delivered();
-      return way_.finish(count(), !finished());
+    [[gnu::always_inline]] bool await_ready() noexcept {
+      described_.way_.attach(described_.request_);
+      return detail::serve_now(described_.request_, answer_);
+    }
+    void await_suspend(std::coroutine_handle<> h) {
+      if (answer_ != detail::op_waiter::no_answer) [[unlikely]]
+        return wait_for_turn(h);
+      held_.before_ring(described_.request_, described_.way_);  // may throw
+      begin_wait();
+      if constexpr (Way::travels)
+        waiter_.start_owned(described_.request_, Way::owner(), described_.way_.give_away(),
+                            held_.home(), h);
+      else
+        waiter_.start(described_.request_, h);
+    }
+    [[nodiscard]] bool await_done() const noexcept {
+      return (waits_ ? waiter_.answer : answer_) != detail::op_waiter::no_answer;
+    }
+    [[gnu::always_inline]] value_type await_resume() {
+      if (!waits_) return described_.way_.finish(static_cast<std::size_t>(answer_));
+      return held_.finish(waiter_.take_count());
     }
     std::expected<value_type, error> await_outcome() {
-      end_delivered();
-      auto n = outcome();
+      if (!waits_) return described_.way_.finish(static_cast<std::size_t>(answer_));
+      waiter_.end_delivered();
+      auto n = waiter_.outcome();
       if (!n) return std::unexpected(std::move(n).error());
-      return way_.finish(*n, !finished());
+      return held_.finish(*n);
     }
 
     // As a part of a chain; see link.hpp.
-    detail::op_waiter& chain_waiter() noexcept { return *this; }
-    int chain_refusal() noexcept { return refusal(); }
-    void chain_prepare() { way_.before_ring(request()); }
-    detail::record* chain_record() noexcept {
-      if constexpr (Way::travels) give_ownership(Way::owner(), way_.object());
-      return make_record();
+    detail::op_waiter& chain_waiter() noexcept { return waiter_; }
+    int chain_refusal() noexcept {
+      begin_wait();
+      held_.take(described_.way_);
+      if constexpr (Way::travels)
+        described_.request_.data = Way::owner().data(held_.home());
+      waiter_.keep(std::move(described_.request_));
+      return waiter_.refusal();
     }
+    void chain_prepare() {
+      held_.before_ring(waiter_.kept(), described_.way_);
+      if constexpr (Way::travels) waiter_.give_ownership(Way::owner(), held_.home());
+    }
+    detail::record* chain_record() noexcept { return waiter_.make_record(); }
 
    private:
-    Way way_;
+    void begin_wait() noexcept {
+      std::construct_at(&waiter_);
+      waits_ = true;
+    }
+    // Served, but out of budget.
+    [[gnu::cold]] void wait_for_turn(std::coroutine_handle<> h) noexcept {
+      begin_wait();
+      held_.take(described_.way_);
+      described_.request_.file.reset();
+      waiter_.start_answered(answer_, h);
+    }
+    void end_wait() noexcept {
+      if constexpr (Way::blocks_on_drop) waiter_.wait_for_kernel();
+      if constexpr (Way::travels) {
+        waiter_.end_turn_dropped();  // while the memory is still there
+        // An object that is away in its record must not be destroyed here a second time.
+        if (!waiter_.object_away()) held_.end();
+      }
+      std::destroy_at(&waiter_);
+    }
+
+    rw_operation& described_;
+    std::int32_t answer_ = detail::op_waiter::no_answer;  // given at once
+    bool waits_ = false;                                  // `waiter_` lives
+    [[no_unique_address]] typename Way::held held_;
+    union {
+      detail::rw_waiter waiter_;
+    };
   };
 
   detail::rw_request request_;
-  Way way_;
+  [[no_unique_address]] Way way_;
 };
+
+// A `Way` is what of it the description has:
+//   attach(q)       the description lies where it will be served from: fill in what depends on it
+//   finish(n)       the value, when it was served from the description
+// and `held` what the frame has while the coroutine is suspended:
+//   before_ring(q, way)   the ring will do it: take over what `way` has, but for what travels
+//   take(way)             take over what `way` has, of a request that was served
+//   finish(n)             the value
+// Where `travels`, `give_away` gives the object up, to be moved from and destroyed by `owner()`;
+// `home` is where it comes back to, and `end()` destroys it there.
 
 /// A locking buffer: nothing travels but the lock, which the request holds already.
 struct locking {
@@ -89,9 +148,13 @@ struct locking {
   static constexpr bool blocks_on_drop = false;
   static constexpr bool travels = false;
   void attach(detail::rw_request&) noexcept {}
-  void before_ring(detail::rw_request&) noexcept {}
-  void end() noexcept {}
-  value_type finish(std::size_t n, bool) noexcept { return n; }
+  value_type finish(std::size_t n) noexcept { return n; }
+
+  struct held {
+    void before_ring(detail::rw_request&, locking&) noexcept {}
+    void take(locking&) noexcept {}
+    value_type finish(std::size_t n) noexcept { return n; }
+  };
 };
 
 /// Memory used in place; the drop waits.
@@ -112,21 +175,29 @@ class owning {
     if (alive_) std::construct_at(&value_, std::move(other.value_));
   }
   owning& operator=(owning&&) = delete;
-  ~owning() { end_value(); }
+  ~owning() {
+    if (alive_) std::destroy_at(std::addressof(value_));
+  }
 
-  // The object lies in the awaiter now, so its address, and its data's, are final.
   void attach(detail::rw_request& q) noexcept { q.data = owned_memory<V>::data(value_); }
-  void before_ring(detail::rw_request&) noexcept {}
-  void* object() noexcept {
-    alive_ = false;  // from now on the awaiter's `end` decides
+  value_type finish(std::size_t n) noexcept { return {std::move(value_), n}; }
+  void* give_away() noexcept {
+    alive_ = false;
     return std::addressof(value_);
   }
-  /// Ends the value if the record does not have it.
-  void end() noexcept {
-    alive_ = true;
-    end_value();
-  }
-  value_type finish(std::size_t n, bool) noexcept { return {std::move(value_), n}; }
+
+  struct held {
+    held() noexcept {}
+    ~held() {}
+    void before_ring(detail::rw_request&, owning&) noexcept {}
+    void take(owning& way) noexcept { owner().move(home(), way.give_away()); }
+    void* home() noexcept { return std::addressof(value_); }
+    void end() noexcept { std::destroy_at(std::addressof(value_)); }
+    value_type finish(std::size_t n) noexcept { return {std::move(value_), n}; }
+    union {
+      V value_;
+    };
+  };
 
   static const detail::owner_type& owner() noexcept {
     static_assert(sizeof(V) <= detail::owned_capacity && alignof(V) <= 16,
@@ -146,10 +217,6 @@ class owning {
   }
 
  private:
-  void end_value() noexcept {
-    if (alive_) std::destroy_at(std::addressof(value_));
-    alive_ = false;
-  }
   union {
     V value_;
   };
@@ -167,30 +234,36 @@ class through_copy {
 
   explicit through_copy(std::span<B> s) noexcept : span_(s) {}
   void attach(detail::rw_request&) noexcept {}
-  void before_ring(detail::rw_request& q) {
-    scratch_ = buffer(span_.size());
-    detail::buffer_block* block = buffer_access::block(scratch_);
-    q.data = block->data;
-    const detail::home_ref home = q.file.get()->home_of;
-    if constexpr (std::is_const_v<B>) {
-      if (!span_.empty()) std::memcpy(block->data, span_.data(), span_.size());
-      (void)block->lock_shared(home, nullptr);
-    } else {
-      (void)block->lock_exclusive(home, nullptr);
+  value_type finish(std::size_t n) noexcept { return n; }
+
+  struct held {
+    void before_ring(detail::rw_request& q, through_copy& way) {
+      span_ = way.span_;
+      scratch_ = buffer(span_.size());
+      detail::buffer_block* block = buffer_access::block(scratch_);
+      q.data = block->data;
+      const detail::home_ref home = q.file.get()->home_of;
+      if constexpr (std::is_const_v<B>) {
+        if (!span_.empty()) std::memcpy(block->data, span_.data(), span_.size());
+        (void)block->lock_shared(home, nullptr);
+      } else {
+        (void)block->lock_exclusive(home, nullptr);
+      }
+      q.lock = detail::block_lock(block);
     }
-    q.lock = detail::block_lock(block);
-  }
-  void end() noexcept {}
-  value_type finish(std::size_t n, bool through_ring) noexcept {
-    if constexpr (!std::is_const_v<B>)
-      if (through_ring && n != 0)
-        std::memcpy(span_.data(), buffer_access::block(scratch_)->data, n);
-    return n;
-  }
+    void take(through_copy&) noexcept {}
+    value_type finish(std::size_t n) noexcept {
+      if constexpr (!std::is_const_v<B>)
+        if (!scratch_.empty() && n != 0)
+          std::memcpy(span_.data(), buffer_access::block(scratch_)->data, n);
+      return n;
+    }
+    std::span<B> span_;
+    buffer scratch_;
+  };
 
  private:
   std::span<B> span_;
-  buffer scratch_;
 };
 
 }  // namespace parkring::fs
