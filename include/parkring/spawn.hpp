@@ -1,13 +1,10 @@
 // Tasks that run beside the one that started them: `spawn` gives a `join_handle`.
 #pragma once
 
-#include <concepts>
 #include <coroutine>
-#include <cstdint>
 #include <functional>
 #include <source_location>
 #include <stdexcept>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 

@@ -34,8 +34,8 @@ class outcome {
     state_ = state::error;
   }
 
-  /// Moves what `other` has into this one, which has nothing yet; true if it is a value. What moving
-  /// a value throws is then the outcome.
+  /// Moves what `other` has into this one, which has nothing yet; true if it is a value. What
+  /// moving a value throws is then the outcome.
   [[nodiscard]] bool take_over(outcome& other) noexcept {
     if (other.state_ == state::error) [[unlikely]] {
       set_error(std::move(other.error_));

@@ -1,4 +1,4 @@
-// A coroutine frame without a coroutine: something that a transfer can go to and the run loop resume.
+// A coroutine frame without a coroutine: a transfer can go to it, and the run loop resume it.
 //
 // A coroutine handle is the address of a frame, and a frame begins with two pointers, to the
 // functions that resume and that destroy it, both called with that address. The standard does not

@@ -2,8 +2,8 @@
 //
 // A block holds the task's cell and, behind it, the callable and its arguments, which live as long
 // as the task does: a capturing lambda cannot dangle. The cell is a plain frame. Resumed the first
-// time, at the task's turn, it calls the callable and goes on with the coroutine that this gives, the
-// task's outermost one. The end of that one resumes the cell again, which takes the result.
+// time, at the task's turn, it calls the callable and goes on with the coroutine that this gives,
+// the task's outermost one. The end of that one resumes the cell again, which takes the result.
 //
 // A task object that is spawned needs no call: its coroutine is what the run loop resumes first.
 #pragma once
@@ -55,7 +55,8 @@ task_cell_of<T>& cell_at(void* frame) noexcept {
 
 template <class T, class Call>
 Call& call_behind(task_cell& cell) noexcept {
-  return *std::launder(reinterpret_cast<Call*>(reinterpret_cast<std::byte*>(&cell) + cell_space<T>));
+  return *std::launder(
+      reinterpret_cast<Call*>(reinterpret_cast<std::byte*>(&cell) + cell_space<T>));
 }
 
 // What makes a task of other awaitables. The call outlives it.
@@ -137,8 +138,8 @@ task_cell& start_call(core_base& core, std::source_location where, Parts&&... pa
     deallocate_frame(block, size);
     throw;
   }
-  auto& cell = *::new (block)
-                   task_cell_of<T>(core, call_cell_type<T, Call>, size, &begin_root<T, Call>, where);
+  auto& cell = *::new (block) task_cell_of<T>(core, call_cell_type<T, Call>, size,
+                                              &begin_root<T, Call>, where);
   launch(core, cell, cell.handle());
   return cell;
 }

@@ -7,7 +7,8 @@
 //            an end) or by `destroy_now` (aborted).
 //   done     its frame is gone, its result is in the cell until the handle takes it.
 //   aborted  its frame is gone or going; there is no result.
-// The memory is freed with the last reference. References: the frame, the handle, an awaiter that joins, and tasks that name it as the one that spawned them.
+// The memory is freed with the last reference. References: the frame, the handle, an awaiter that
+// joins, and tasks that name it as the one that spawned them.
 //
 // Abort is synchronous: when `abort` returns, nothing of the task exists any more. One case is
 // deferred until the running coroutine suspends: aborting the running task, or one that it
