@@ -218,21 +218,26 @@ struct rw_record {
       .has_effect = Way == direction::write,
   };
 
-  // Builds the record, which takes the description over; null when there is none.
+  // Builds in `r` what takes the description over.
   template <direction Way>
-  [[gnu::always_inline]] static record* make(exec::core& core, file_state& f, rw_request& q,
-                                             bool of_stream) noexcept {
-    record* r = core.ops.acquire(type_of<Way>);
-    if (r == nullptr) [[unlikely]] return nullptr;
+  [[gnu::always_inline]] static rw_record& build(exec::core& core, file_state& f, rw_request& q,
+                                                 bool of_stream, record& r) noexcept {
     int index = -1;
     if (buffer_block* const block = q.lock.get(); block != nullptr) {
-      block->holder = r;
+      block->holder = &r;
       index = core.buffers.index_of(*block);
     }
     if (index < 0) ++core.counted.unregistered_buffers;
-    r->emplace<rw_record>(q, of_stream ? ~std::uint64_t{0} : q.offset, index, of_stream);
     if (f.ring_flags == 0) [[unlikely]]
       register_file(core, f);
+    return r.emplace<rw_record>(q, of_stream ? ~std::uint64_t{0} : q.offset, index, of_stream);
+  }
+
+  // As above in a record of its own; null when there is none.
+  template <direction Way>
+  static record* make(exec::core& core, file_state& f, rw_request& q, bool of_stream) noexcept {
+    record* r = core.ops.acquire(type_of<Way>);
+    if (r != nullptr) build<Way>(core, f, q, of_stream, *r);
     return r;
   }
 
@@ -247,12 +252,12 @@ struct rw_record {
     waiting.object_away_ = true;
   }
 
-  // Submits what `make` built of `q`, whose plain values are at hand still.
+  // Submits what `build` made of `q`, whose plain values are at hand still. Nothing is in the way.
   template <direction Way>
-  [[gnu::always_inline]] void submit(exec::core& core, const file_state& f, record& r,
-                                     const rw_request& q, rw_waiter& w) noexcept {
-    core.ops.submit_by(r, &w, [&f, at = q.offset, memory = data, n = q.size,
-                               index = buffer_index](record&, abi::sqe& e) noexcept {
+  [[gnu::always_inline]] void push(exec::core& core, const file_state& f, record& r,
+                                   const rw_request& q, rw_waiter& w) noexcept {
+    core.driver.ops.push_now(r, w, [&f, at = q.offset, memory = data, n = q.size,
+                                    index = buffer_index](record&, abi::sqe& e) noexcept {
       fill<Way>(e, f, at, memory, n, index);
     });
   }
@@ -288,12 +293,10 @@ template <direction Way>
   auto& core = exec::core_at(f.home_of);  // `serve_now` has checked that it runs
   frame = h.address();
   task = core.current;
-  if (f.special || q.offset > INT64_MAX) [[unlikely]]
+  if (f.special || q.offset > INT64_MAX || !core.driver.ops.nothing_in_the_way()) [[unlikely]]
     return start_kept(q);
-  record* r = rw_record::make<Way>(core, f, q, false);
-  if (r == nullptr) [[unlikely]]
-    return start_kept(q);
-  r->as<rw_record>().submit<Way>(core, f, *r, q, *this);
+  record& r = core.driver.ops.acquire_now(rw_record::type_of<Way>);
+  rw_record::build<Way>(core, f, q, false, r).template push<Way>(core, f, r, q, *this);
 }
 
 void rw_waiter::start_read(rw_request& q, std::coroutine_handle<> h) noexcept {
@@ -310,17 +313,14 @@ void rw_waiter::start_owned(rw_request& q, const owner_type& type, void* object,
   frame = h.address();
   task = core.current;
   const auto through_record = [&]<direction Way>() {
-    record* r = rw_record::make<Way>(core, f, q, false);
-    if (r == nullptr) [[unlikely]] return false;
-    auto& p = r->template as<rw_record>();
+    record& r = core.driver.ops.acquire_now(rw_record::type_of<Way>);
+    auto& p = rw_record::build<Way>(core, f, q, false, r);
     p.take_object(*this, type, object, home);
-    p.template submit<Way>(core, f, *r, q, *this);
-    return true;
+    p.template push<Way>(core, f, r, q, *this);
   };
-  if (!f.special && q.offset <= INT64_MAX) [[likely]] {
-    if (q.way == direction::read ? through_record.operator()<direction::read>()
-                                 : through_record.operator()<direction::write>()) [[likely]]
-      return;
+  if (!f.special && q.offset <= INT64_MAX && core.driver.ops.nothing_in_the_way()) [[likely]] {
+    return q.way == direction::read ? through_record.operator()<direction::read>()
+                                    : through_record.operator()<direction::write>();
   }
   type.move(home, object);
   q.data = type.data(home);

@@ -92,16 +92,6 @@ class operations final : public detail::operations_base {
   /// Submits a record; `w` (may be null) is woken when it ends.
   void submit(detail::record& r, detail::op_waiter* w) noexcept;
 
-  /// As `submit`, for callers that know the type's `prepare`, so that it is inlined.
-  template <class Prepare>
-  [[gnu::always_inline]] void submit_by(detail::record& r, detail::op_waiter* w,
-                                        Prepare prepare) noexcept {
-    if ((held_ & (reaping | records_wait)) == 0 && ring_.room() != 0) [[likely]]
-      push_now(r, *w, prepare);
-    else
-      submit(r, w);
-  }
-
   /// Submits a request without a payload, or starves.
   void start(const detail::record_type& type, detail::op_waiter& w) noexcept;
 
