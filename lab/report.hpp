@@ -12,7 +12,7 @@ namespace lab {
 std::string as_text(const results& all);
 
 /// A list of objects with the keys row, contender, ops_per_s, p50_ns, p99_ns, cpu_ns_per_op,
-/// syscalls_per_op, allocs_per_op, ratio, rounds and spread. What is unknown is null; failed
+/// user_ns_per_op, syscalls_per_op, allocs_per_op, ratio, rounds and spread. What is unknown is null; failed
 /// contenders are left out.
 std::string as_json(const std::vector<result>& lines);
 
