@@ -1,6 +1,7 @@
 // Cheap time stamps for sampling latencies inside a timed region.
 #pragma once
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include <cstdint>
@@ -15,6 +16,15 @@ inline std::uint64_t clock_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
   ::clock_gettime(clock, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U +
          static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+/// The user time of this process. Most kernels sample it, once a tick of some milliseconds: take
+/// it over a good part of a second, and the median of rounds.
+inline std::uint64_t user_ns() noexcept {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  return static_cast<std::uint64_t>(used.ru_utime.tv_sec) * 1'000'000'000U +
+         static_cast<std::uint64_t>(used.ru_utime.tv_usec) * 1'000U;
 }
 
 /// The cheapest monotonic counter of the processor; ns_per_tick() says how fast it runs.

@@ -25,6 +25,7 @@ const roster& all_contenders() {
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_tasks(result);
+    add_parkring_drops(result);
 #else
     result.left_out.emplace_back("parkring: built with PARKRING_LAB_PARKRING=OFF");
 #endif

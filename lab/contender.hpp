@@ -36,5 +36,6 @@ void add_asio_reads(roster& to);
 void add_asio_tasks(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_tasks(roster& to);
+void add_parkring_drops(roster& to);
 
 }  // namespace lab

@@ -12,6 +12,7 @@ struct measurement {
   double p50_ns = unknown;
   double p99_ns = unknown;
   double cpu_ns_per_op = unknown;
+  double user_ns_per_op = unknown;  // of them in user space, as far as the kernel knows
   double syscalls_per_op = unknown;
   double allocs_per_op = unknown;
   double share = 1.0;  // the part of the extent that a checksum row got through

@@ -94,6 +94,7 @@ std::string as_json(const std::vector<result>& lines) {
             ", \"ops_per_s\": " + number(m.ops_per_s) + ", \"p50_ns\": " + number(m.p50_ns) +
             ", \"p99_ns\": " + number(m.p99_ns) +
             ", \"cpu_ns_per_op\": " + number(m.cpu_ns_per_op) +
+            ", \"user_ns_per_op\": " + number(m.user_ns_per_op) +
             ", \"syscalls_per_op\": " + number(m.syscalls_per_op) +
             ", \"allocs_per_op\": " + number(m.allocs_per_op) +
             ", \"ratio\": " + number(line.ratio) + ", \"rounds\": " + std::to_string(line.rounds) +

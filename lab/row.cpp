@@ -17,6 +17,11 @@ const std::vector<row>& all_rows() {
       {.name = "yield", .kind = work::yield, .depth = 16},
       {.name = "timer", .kind = work::timer, .depth = 1024},
       {.name = "sleep", .kind = work::sleep, .depth = 2000, .by_cpu_time = true},
+      {.name = "drop",
+       .kind = work::drop,
+       .depth = 64,
+       .show_user_time = true,
+       .by_cpu_time = true},
 
       {.name = "read-cached/1", .kind = work::read, .depth = 1, .part = extent::hot_set},
       {.name = "read-cached/32",

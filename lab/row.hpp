@@ -9,7 +9,7 @@
 
 namespace lab {
 
-enum class work { nop, read, spawn, yield, timer, sleep };
+enum class work { nop, read, spawn, yield, timer, sleep, drop };
 
 /// Which part of the data file a row reads.
 enum class extent { none, hot_set, whole_file };
@@ -24,6 +24,7 @@ struct row {
   std::size_t block = 4096;  // bytes per operation
   unsigned sample_every =
       61;  // every how many operations the latency is taken; prime, so that no slot is favoured
+  bool show_user_time = false;  // say how much of the CPU time is user time
   bool by_cpu_time = false;  // contenders are compared by CPU time, not by rate
   unsigned weight = 1;       // its part of the time, compared with other rows
   bool quick = false;        // part of `parkring-lab quick`

@@ -9,6 +9,7 @@
 #include "contender.hpp"
 #include "data_file.hpp"
 #include "process.hpp"
+#include "report.hpp"
 #include "statistics.hpp"
 #include "syscall_trace.hpp"
 
@@ -183,6 +184,7 @@ class run {
       }
       results_.lines.push_back(std::move(line));
     }
+    if (what.show_user_time) say_user_time(what, entrants);
     if (what.block != 4096) {
       remark(std::string(what.name) + ": an operation reads and sums " +
              std::to_string(what.block >> 10) + " KiB");
@@ -195,6 +197,20 @@ class run {
                     what.name.data(), least_share * 100);
       remark(text);
     }
+  }
+
+  // The tables have no column for it: the kernel only samples it.
+  void say_user_time(const row& what, const std::vector<entrant>& entrants) {
+    std::string text(what.name);
+    text += ": of the CPU time, user space took";
+    const char* separator = " ";
+    for (const entrant& one : entrants) {
+      if (!one.failure.empty()) continue;
+      text += separator + with_unit(median_of(one.rounds).user_ns_per_op, true) + " (" +
+              one.who->name + ")";
+      separator = ", ";
+    }
+    remark(text);
   }
 
   const run_plan& plan_;

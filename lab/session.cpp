@@ -52,6 +52,7 @@ load* session::next_phase() {
           load::limits{.operations = operations, .nanoseconds = time, .verify_each = false});
       if (plan_.traced) mark_for_tracer();
       count_allocations();
+      user_start_ = user_ns();
       cpu_start_ = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
       wall_start_ = clock_ns();
       return load_.get();
@@ -69,6 +70,7 @@ load* session::next_phase() {
 void session::finish() {
   const auto wall = static_cast<double>(clock_ns() - wall_start_);
   const auto cpu = static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_start_);
+  const auto user = static_cast<double>(user_ns() - user_start_);
   const auto allocations = counted_allocations();
   if (plan_.traced) mark_for_tracer();
   const auto operations = static_cast<double>(load_->operations());
@@ -80,6 +82,7 @@ void session::finish() {
   result_.p50_ns = quantile(latencies, 0.50);
   result_.p99_ns = quantile(latencies, 0.99);
   result_.cpu_ns_per_op = cpu / operations;
+  result_.user_ns_per_op = std::min(user, cpu) / operations;
   if (syscalls_known_) result_.syscalls_per_op = static_cast<double>(syscalls_) / operations;
   if (allocations >= 0) result_.allocs_per_op = static_cast<double>(allocations) / operations;
   result_.share = load_->verified_share();

@@ -61,6 +61,7 @@ class session {
   bool syscalls_known_ = false;
   std::uint64_t wall_start_ = 0;
   std::uint64_t cpu_start_ = 0;
+  std::uint64_t user_start_ = 0;
   measurement result_;
 };
 

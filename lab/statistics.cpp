@@ -41,8 +41,8 @@ measurement median_of(const std::vector<measurement>& rounds) {
   measurement result;
   for (double measurement::*member :
        {&measurement::ops_per_s, &measurement::p50_ns, &measurement::p99_ns,
-        &measurement::cpu_ns_per_op, &measurement::syscalls_per_op, &measurement::allocs_per_op,
-        &measurement::share})
+        &measurement::cpu_ns_per_op, &measurement::user_ns_per_op, &measurement::syscalls_per_op,
+        &measurement::allocs_per_op, &measurement::share})
     result.*member = median_of_member(rounds, member);
   return result;
 }

@@ -1,7 +1,6 @@
 // Waiting for time to pass.
 #pragma once
 
-#include <bit>
 #include <chrono>
 #include <coroutine>
 #include <cstdint>
@@ -46,40 +45,32 @@ template <class Rep, class Period>
   }
 }
 
-/// The deadline of a wait of `wait_ns` from now, rounded up so that waits share their wakes: to a
-/// multiple of 524 microseconds from a millisecond on, of at most a quarter of it below. A wake of
-/// the thread costs more than everything else about a timer.
-[[nodiscard]] inline std::uint64_t shared_deadline(std::uint64_t wait_ns) noexcept {
-  constexpr std::uint64_t long_wait = 1'000'000, most = std::uint64_t{1} << 19;
-  const std::uint64_t deadline = to_ns(std::chrono::steady_clock::now()) + wait_ns;
-  const std::uint64_t granule = wait_ns >= long_wait ? most : std::bit_floor(wait_ns / 4 | 1);
-  return (deadline + granule - 1) & ~(granule - 1);
+[[nodiscard]] inline wake_time wake_at(steady_time t) noexcept { return {to_ns(t), false}; }
+template <class Rep, class Period>
+[[nodiscard]] constexpr wake_time wake_after(std::chrono::duration<Rep, Period> d) noexcept {
+  return {ns_of(d), true};
 }
 
 class sleep_awaiter {
  public:
-  explicit sleep_awaiter(std::uint64_t deadline_ns) noexcept : deadline_ns_(deadline_ns) {}
+  explicit sleep_awaiter(wake_time t) noexcept : timer_(t) {}
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> h) noexcept {
-    auto& core = running_core();
-    timer_.wait.frame = h.address();
-    timer_.wait.task = core.current;
-    arm_timer(core, timer_, deadline_ns_);
+    timer_.arm(running_core(), h);
   }
   void await_resume() const noexcept {}
 
  private:
-  std::uint64_t deadline_ns_;
   timed_waiter timer_;
 };
 
 class [[nodiscard("co_await it")]] sleep_operation {
  public:
-  explicit sleep_operation(std::uint64_t deadline_ns) noexcept : deadline_ns_(deadline_ns) {}
-  sleep_awaiter operator co_await() && noexcept { return sleep_awaiter(deadline_ns_); }
+  explicit sleep_operation(wake_time t) noexcept : time_(t) {}
+  sleep_awaiter operator co_await() && noexcept { return sleep_awaiter(time_); }
 
  private:
-  std::uint64_t deadline_ns_;
+  wake_time time_;
 };
 
 }  // namespace detail
@@ -90,18 +81,18 @@ class [[nodiscard("co_await it")]] sleep_operation {
 /// *Owns* a timer in user space. *Thread*: inside a task. *Drop*: the timer is gone at once.
 /// *Errors*: none.
 [[nodiscard("co_await it")]] inline auto sleep_until(std::chrono::steady_clock::time_point t) {
-  return detail::sleep_operation(detail::to_ns(t));
+  return detail::sleep_operation(detail::wake_at(t));
 }
 
 /// Waits for a time from now; what is not positive only gives the other tasks their turn.
 ///
-/// *Completes when* the time has passed, never before; later by up to half a millisecond, or a
-/// quarter of it if it is below one millisecond, so that sleepers share their wakes (`sleep_until`
-/// is more exact).
+/// *Completes when* the time has passed, never before. It counts from the end of the turn in which
+/// it is awaited, and is rounded up by at most half a millisecond, or a quarter of it if it is
+/// below one millisecond, so that sleepers share their wakes (`sleep_until` is more exact).
 /// *Owns* a timer. *Thread*: inside a task. *Drop*: the timer is gone at once. *Errors*: none.
 template <class Rep, class Period>
 [[nodiscard("co_await it")]] auto sleep_for(std::chrono::duration<Rep, Period> d) {
-  return detail::sleep_operation(detail::shared_deadline(detail::ns_of(d)));
+  return detail::sleep_operation(detail::wake_after(d));
 }
 
 /// Ticks at a fixed period, counted from its making, so that the work between ticks does not shift

@@ -14,14 +14,13 @@
 namespace parkring {
 namespace detail {
 
-// The parent resumes once: when the branch has finished, or when the timer has fired. The timer
-// moves `timer_.wait` to the ready list; a branch that finishes after that, in the same turn,
-// leaves the parent to it.
+// The parent resumes once: when the branch has finished, or when the timer has fired. A timer that
+// has fired stands on the ready list; a branch that finishes after that, in the same turn, takes it
+// off and resumes the parent itself.
 template <class T>
 class timeout_awaiter : branch_parent {
  public:
-  timeout_awaiter(branch<T>&& b, std::uint64_t deadline_ns) noexcept
-      : branch_(std::move(b)), deadline_ns_(deadline_ns) {}
+  timeout_awaiter(branch<T>&& b, wake_time t) noexcept : branch_(std::move(b)), timer_(t) {}
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
     auto& core = running_core();
@@ -29,11 +28,9 @@ class timeout_awaiter : branch_parent {
     finished = [](branch_parent& p, std::size_t, bool) noexcept {
       auto& self = static_cast<timeout_awaiter&>(p);
       self.timer_.disarm();
-      return !self.timer_.wait.linked();
+      return true;
     };
-    timer_.wait.frame = h.address();
-    timer_.wait.task = core.current;
-    arm_timer(core, timer_, deadline_ns_);
+    timer_.arm(core, h);
     return branch_.enter(*this, 0);
   }
   auto await_resume() {
@@ -56,7 +53,6 @@ class timeout_awaiter : branch_parent {
  private:
   branch<T> branch_;
   timed_waiter timer_;
-  std::uint64_t deadline_ns_;
 };
 
 template <class T>
@@ -69,8 +65,7 @@ template <class Awaiter, class T>
 class direct_timeout_awaiter {
  public:
   template <class A>
-  direct_timeout_awaiter(A&& a, std::uint64_t deadline_ns)
-      : deadline_ns_(deadline_ns), alive_(true) {
+  direct_timeout_awaiter(A&& a, wake_time t) : timer_(t), alive_(true) {
     ::new (static_cast<void*>(&inner_)) Awaiter(awaiter_of(std::forward<A>(a)));
   }
   direct_timeout_awaiter(const direct_timeout_awaiter&) = delete;
@@ -80,14 +75,11 @@ class direct_timeout_awaiter {
   bool await_ready() { return inner_.await_ready(); }
   void await_suspend(std::coroutine_handle<> h) {
     auto& core = running_core();
-    timer_.wait.frame = h.address();
-    timer_.wait.task = core.current;
-    arm_timer(core, timer_, deadline_ns_);
+    timer_.arm(core, h);
     inner_.await_suspend(h);
   }
   timeout_result<T> await_resume() {
     timer_.disarm();
-    timer_.wait.unlink();
     if (!inner_.await_done()) {
       drop();  // here, not later, so that what follows can rely on it
       return {};
@@ -114,25 +106,24 @@ class direct_timeout_awaiter {
     Awaiter inner_;
   };
   timed_waiter timer_;
-  std::uint64_t deadline_ns_;
   bool alive_;
 };
 
 template <class A>
 class [[nodiscard("co_await it")]] timeout_operation {
  public:
-  timeout_operation(std::uint64_t deadline_ns, A&& a) : deadline_ns_(deadline_ns), inner_(std::move(a)) {}
+  timeout_operation(wake_time t, A&& a) : time_(t), inner_(std::move(a)) {}
   auto operator co_await() && {
     using T = await_result_t<A>;
     using awaiter = std::remove_cvref_t<decltype(awaiter_of(std::declval<A>()))>;
     if constexpr (tells_done<awaiter>)
-      return direct_timeout_awaiter<awaiter, T>(std::move(inner_), deadline_ns_);
+      return direct_timeout_awaiter<awaiter, T>(std::move(inner_), time_);
     else
-      return timeout_awaiter<T>(make_branch<T, A>(std::move(inner_)), deadline_ns_);
+      return timeout_awaiter<T>(make_branch<T, A>(std::move(inner_)), time_);
   }
 
  private:
-  std::uint64_t deadline_ns_;
+  wake_time time_;
   A inner_;
 };
 
@@ -146,17 +137,17 @@ class [[nodiscard("co_await it")]] timeout_operation {
 template <detail::awaitable A>
   requires(!std::is_lvalue_reference_v<A>)
 [[nodiscard("co_await it")]] auto timeout_at(std::chrono::steady_clock::time_point t, A&& a) {
-  return detail::timeout_operation<A>(detail::to_ns(t), std::move(a));
+  return detail::timeout_operation<A>(detail::wake_at(t), std::move(a));
 }
 
 /// Awaits `a`, but no longer than `d` from now. As `timeout_at`.
 ///
-/// *Completes when* `a` does or the time is up. *Owns* `a`. *Thread*: inside a task. *Drop*: drops
-/// `a`. *Errors*: what `a` throws.
+/// *Completes when* `a` does or the time is up; it counts and is rounded as that of `sleep_for`.
+/// *Owns* `a`. *Thread*: inside a task. *Drop*: drops `a`. *Errors*: what `a` throws.
 template <class Rep, class Period, detail::awaitable A>
   requires(!std::is_lvalue_reference_v<A>)
 [[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d, A&& a) {
-  return detail::timeout_operation<A>(detail::shared_deadline(detail::ns_of(d)), std::move(a));
+  return detail::timeout_operation<A>(detail::wake_after(d), std::move(a));
 }
 
 }  // namespace parkring

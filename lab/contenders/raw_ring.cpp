@@ -75,8 +75,8 @@ raw_ring::~raw_ring() {
   ::close(ring_fd_);
 }
 
-void raw_ring::register_file(int fd) {
-  if (::syscall(__NR_io_uring_register, ring_fd_, IORING_REGISTER_FILES, &fd, 1) < 0)
+void raw_ring::register_files(const int* fds, unsigned number) {
+  if (::syscall(__NR_io_uring_register, ring_fd_, IORING_REGISTER_FILES, fds, number) < 0)
     fail("io_uring_register(FILES): %s", std::strerror(errno));
 }
 

@@ -18,7 +18,8 @@ class raw_ring {
   raw_ring& operator=(const raw_ring&) = delete;
   ~raw_ring();
 
-  void register_file(int fd);
+  void register_file(int fd) { register_files(&fd, 1); }
+  void register_files(const int* fds, unsigned number);
   void register_memory(void* base, std::size_t size);
 
   /// Writes every entry of the queue once; the loop then changes only what differs.

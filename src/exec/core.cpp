@@ -12,14 +12,12 @@ namespace detail {
 
 constinit thread_local core_base* this_thread_core = nullptr;
 
-void timed_waiter::disarm() noexcept {
-  if (linked()) static_cast<exec::core*>(core)->driver.cancel(*this);
+void timed_waiter::arm_on_core() noexcept {
+  static_cast<exec::core*>(core_)->driver.timers.arm(*this);
 }
 
-void arm_timer(core_base& core, timed_waiter& t, std::uint64_t deadline_ns) noexcept {
-  t.core = &core;
-  t.fired = false;
-  static_cast<exec::core&>(core).driver.arm(t, deadline_ns);
+void timed_waiter::leave() noexcept {
+  static_cast<exec::core*>(core_)->driver.timers.cancel(*this);
 }
 
 }  // namespace detail
@@ -46,19 +44,12 @@ runtime_options within_bounds(runtime_options o) noexcept {
   return true;
 }();
 
-void timer_fired(void* context, detail::timer_node& node) noexcept {
-  auto& t = static_cast<detail::timed_waiter&>(node);
-  t.fired = true;
-  __builtin_prefetch(t.wait.frame);  // resumed soon, and not used for as long as it slept
-  if (!t.wait.linked()) static_cast<core*>(context)->ready.push_back(t.wait);
-}
-
 }  // namespace
 
 core::core(const runtime_options& o, kernel::kernel& kernel)
     : options(within_bounds(o)),
       driver(kernel, {.entries = o.entries, .cq_entries = o.completion_entries},
-             options.max_operations, ready, &timer_fired, this),
+             options.max_operations, ready),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
       blocking(o.blocking_threads) {
@@ -100,6 +91,7 @@ void core::run_until_ended(const detail::task_cell& target) {
     ++driver.turns;
     driver.park(ready.empty());
   }
+  driver.timers.date(park::now_ns());  // their time passes also while nothing runs
   running_ = false;
 }
 

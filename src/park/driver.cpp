@@ -2,19 +2,13 @@
 
 namespace parkring::park {
 
-kernel::abi::timespec64 driver::time_left() const noexcept {
-  const std::uint64_t deadline = next_deadline();
+kernel::abi::timespec64 driver::time_left() noexcept {
   const std::uint64_t now = now_ns();
+  timers.date(now);
+  const std::uint64_t deadline = timers.next_deadline();
   const std::uint64_t ns = deadline > now ? deadline - now : 0;
   return {static_cast<std::int64_t>(ns / 1'000'000'000u),
           static_cast<std::int64_t>(ns % 1'000'000'000u)};
-}
-
-void driver::fire_timers() noexcept {
-  const std::uint64_t now = now_ns();
-  const auto fired = [this](detail::timer_node& node) { fired_(context_, node); };
-  timers.advance(now, fired);
-  shared_timers.advance(now, fired);
 }
 
 void driver::enter_failed(int answer) noexcept {

@@ -14,12 +14,11 @@
 
 #include <time.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
 #include "op/operations.hpp"
-#include "park/timer_wheel.hpp"
+#include "park/timers.hpp"
 #include "park/waker.hpp"
 #include "ring/ring.hpp"
 
@@ -35,19 +34,14 @@ namespace parkring::park {
 
 class driver {
  public:
-  /// `fired` is called for each timer that is due, from park().
-  using fired_function = void (*)(void* context, detail::timer_node&) noexcept;
-
+  /// What becomes ready is appended to `ready`.
   driver(kernel::kernel& k, const ring::options& queue_sizes, std::size_t max_operations,
-         detail::waiter_list& ready, fired_function fired, void* context)
+         detail::waiter_list& ready)
       : ring(k, queue_sizes),
         ops(ring, ready, max_operations + 1),  // one is the waker's
         timers(now_ns()),
-        shared_timers(now_ns(), shared_bits),
         wake(ops),
-        ready_(ready),
-        fired_(fired),
-        context_(context) {}
+        ready_(ready) {}
 
   [[gnu::always_inline]] void park(bool block) noexcept {
     ops.serve_starved();
@@ -59,7 +53,7 @@ class driver {
     if (block && wake.begin_sleep()) {
       ops.fill_queue();  // the watch may just have been armed
       kernel::abi::timespec64 left;
-      const bool limited = has_timers();
+      const bool limited = !timers.empty();
       if (limited) left = time_left();
       answer = ring.enter(ops.backlog() ? 0 : 1, limited ? &left : nullptr, 0);
       wake.end_sleep();
@@ -73,46 +67,23 @@ class driver {
     // Before anybody is resumed: their requests could take the room that a cancel waits for, turn
     // after turn.
     ops.fill_queue();
-    if (has_timers()) fire_timers();
+    if (!timers.empty()) timers.fire(now_ns(), ready_);
   }
 
   ring::ring ring;
   op::operations ops;
-  // Deadlines on a multiple of 2^shared_bits ns, which relative waits are rounded to, have a wheel
-  // of their own: its coarse ticks hold the next milliseconds without dealing them out again.
-  static constexpr unsigned shared_bits = 19;
-  timer_wheel timers;
-  timer_wheel shared_timers;
-
-  void arm(detail::timer_node& t, std::uint64_t deadline_ns) noexcept {
-    wheel_of(deadline_ns).arm(t, deadline_ns);
-  }
-  void cancel(detail::timer_node& t) noexcept { wheel_of(t.deadline_ns).cancel(t); }
-  /// When a timer may be due; `timer_wheel::never` when there is none.
-  [[nodiscard]] std::uint64_t next_deadline() const noexcept {
-    return std::min(timers.next_deadline(), shared_timers.next_deadline());
-  }
-
+  park::timers timers;
   waker wake;
 
   std::uint64_t turns = 0;
   std::uint64_t refusals = 0;  // enters answered with EAGAIN or EBUSY
 
  private:
-  [[nodiscard]] timer_wheel& wheel_of(std::uint64_t deadline_ns) noexcept {
-    return deadline_ns % (1u << shared_bits) == 0 ? shared_timers : timers;
-  }
-  [[nodiscard]] bool has_timers() const noexcept {
-    return !timers.empty() || !shared_timers.empty();
-  }
   /// How long until the nearest deadline.
-  [[nodiscard]] kernel::abi::timespec64 time_left() const noexcept;
-  void fire_timers() noexcept;
+  [[nodiscard]] kernel::abi::timespec64 time_left() noexcept;
   [[gnu::cold, gnu::noinline]] void enter_failed(int answer) noexcept;
 
   detail::waiter_list& ready_;
-  fired_function fired_;
-  void* context_;
 };
 
 }  // namespace parkring::park

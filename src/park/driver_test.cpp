@@ -20,21 +20,21 @@ using op::test_pipe;
 using request = life::request;
 
 struct timer : detail::timer_node {
-  int fired = 0;
-  std::uint64_t at = 0;
+  timers& on;
+  timer(timers& t, std::uint64_t deadline_ns) : on(t) {
+    ns = deadline_ns;
+    on.arm(*this);
+  }
+  ~timer() {
+    if (linked()) on.cancel(*this);
+  }
 };
 
 struct rig {
   detail::waiter_list ready;
   driver d;
   explicit rig(unsigned entries = 8, kernel::kernel& k = kernel::linux_kernel())
-      : d(k, {.entries = entries}, 64, ready,
-          [](void*, detail::timer_node& n) noexcept {
-            auto& t = static_cast<timer&>(n);
-            ++t.fired;
-            t.at = now_ns();
-          },
-          nullptr) {
+      : d(k, {.entries = entries}, 64, ready) {
     EXPECT_EQ(d.ring.bind_to_this_thread(), 0);
   }
   ~rig() {
@@ -124,44 +124,40 @@ TEST(Driver, one_enter_submits_a_whole_turn_and_waits_for_it) {
 
 TEST(Driver, a_deadline_ends_the_park_and_no_timer_fires_early) {
   rig r;
-  timer t;
   const std::uint64_t deadline = now_ns() + 3'000'000;
-  r.d.arm(t, deadline);
-  while (t.fired == 0) r.d.park(true);
-  EXPECT_GE(t.at, deadline);
-  EXPECT_EQ(t.fired, 1);
+  timer t(r.d.timers, deadline);
+  while (r.ready.empty()) r.d.park(true);
+  EXPECT_GE(now_ns(), deadline);
+  EXPECT_EQ(r.ready.pop_front(), &t);
+  EXPECT_TRUE(r.d.timers.empty());
 }
 
 TEST(Driver, a_deadline_in_the_past_does_not_block) {
   rig r;
-  timer t;
-  r.d.arm(t, 1);
+  timer t(r.d.timers, 1);
   r.d.park(true);
-  EXPECT_EQ(t.fired, 1);
+  EXPECT_EQ(r.ready.pop_front(), &t);
 }
 
 TEST(Driver, timers_fire_although_work_never_ends) {
   rig r;
-  timer t;
   detail::waiter w;
   r.ready.push_back(w);
-  r.d.arm(t, now_ns() + 100'000);
-  while (t.fired == 0) r.d.park(false);
-  EXPECT_EQ(t.fired, 1);
+  timer t(r.d.timers, now_ns() + 100'000);
+  while (!r.ready.longer_than(1)) r.d.park(false);
+  EXPECT_EQ(r.ready.pop_front(), &w);
+  EXPECT_EQ(r.ready.pop_front(), &t);
 }
 
 TEST(Driver, completions_become_ready_before_timers_of_the_same_turn) {
   rig r;
   life l;
   op_waiter w;
-  struct both : timer {
-    detail::waiter wait;
-  } t;
   r.submit(l, &w);
-  r.d.arm(t, 1);
+  timer t(r.d.timers, 1);
   r.d.park(true);
-  EXPECT_EQ(t.fired, 1);
-  EXPECT_EQ(r.ready.front(), &w);
+  EXPECT_EQ(r.ready.pop_front(), &w);
+  EXPECT_EQ(r.ready.pop_front(), &t);
 }
 
 TEST(Driver, a_cancel_that_found_the_queue_full_is_sent_before_the_thread_sleeps) {
@@ -174,12 +170,10 @@ TEST(Driver, a_cancel_that_found_the_queue_full_is_sent_before_the_thread_sleeps
   r.d.park(false);
   r.submit(filler, nullptr);  // takes the only entry
   w.reset();
-  timer patience;  // ends the test if the cancel is forgotten
-  r.d.arm(patience, now_ns() + 10'000'000'000u);
-  while (dropped.destroyed == 0 && patience.fired == 0) r.d.park(true);
+  timer patience(r.d.timers, now_ns() + 10'000'000'000u);  // ends it if the cancel is forgotten
+  while (dropped.destroyed == 0 && r.ready.empty()) r.d.park(true);
   EXPECT_EQ(dropped.destroyed, 1);
-  EXPECT_EQ(patience.fired, 0);
-  r.d.cancel(patience);
+  EXPECT_TRUE(r.ready.empty());
 }
 
 TEST(Driver, a_refused_enter_loses_no_request) {

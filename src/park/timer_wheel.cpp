@@ -7,10 +7,6 @@ namespace parkring::park {
 timer_wheel::timer_wheel(std::uint64_t now_ns, unsigned bits) noexcept
     : bits_(bits), now_ns_(now_ns), now_tick_(now_ns >> bits) {}
 
-timer_wheel::~timer_wheel() {
-  PARKRING_CHECK(!advancing_, "a timer's callback destroyed the wheel; do it after advance");
-}
-
 // Rounded up. Written without an addition that could overflow for deadlines near the end of time.
 std::uint64_t timer_wheel::tick_of(std::uint64_t deadline_ns) const noexcept {
   const std::uint64_t part = (std::uint64_t{1} << bits_) - 1;
@@ -37,7 +33,7 @@ std::uint64_t timer_wheel::start_tick(place at) const noexcept {
 }
 
 void timer_wheel::insert(timer_node& node) noexcept {
-  const std::uint64_t tick = tick_of(node.deadline_ns);
+  const std::uint64_t tick = tick_of(node.ns);
   if (tick <= now_tick_) {
     overdue_.push_back(node);
     return;
@@ -47,6 +43,27 @@ void timer_wheel::insert(timer_node& node) noexcept {
   on.slot[at.slot].push_back(node);
   on.occupied |= std::uint64_t{1} << at.slot;
   levels_in_use_ |= 1U << at.level;
+  if (at.level < trailed_levels) {
+    trail& t = trail_[at.level][at.slot];
+    node.ahead = t.last[t.next];
+    t.last[t.next] = reinterpret_cast<std::uintptr_t>(&node);
+    t.next = t.next + 1 == t.last.size() ? 0 : t.next + 1;
+  }
+}
+
+// Brings the nodes of a slot into the cache, and the frames that they will resume.
+void timer_wheel::fetch(place at) noexcept {
+  if (at.level >= trailed_levels) return;
+  const auto fetch_node = [](std::uintptr_t address) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address));
+    __builtin_prefetch(reinterpret_cast<const void*>(address + sizeof(timer_node) - 1));
+  };
+  for (const std::uintptr_t last : trail_[at.level][at.slot].last) fetch_node(last);
+  level_[at.level].slot[at.slot].for_each_backwards([&](const detail::waiter& w) {
+    fetch_node(static_cast<const timer_node&>(w).ahead);
+    __builtin_prefetch(w.frame);
+  });
+  asm volatile("");  // GCC takes a function that only prefetches for one without effect
 }
 
 void timer_wheel::mark_empty(place at) noexcept {
@@ -57,31 +74,28 @@ void timer_wheel::mark_empty(place at) noexcept {
 
 void timer_wheel::arm(timer_node& node, std::uint64_t deadline_ns) noexcept {
   PARKRING_CHECK(!node.linked(), "this timer is armed already; cancel it before arming it again");
-  node.deadline_ns = deadline_ns;
+  node.ns = deadline_ns;
+  node.dated = true;
   insert(node);
-  ++size_;
 }
 
 void timer_wheel::cancel(timer_node& node) noexcept {
   if (!node.linked()) return;
-  PARKRING_DCHECK(size_ != 0, "this timer was armed on another wheel; cancel it there");
   const bool alone = node.prev == node.next;  // both are the head of its list
   static_cast<detail::list_node&>(node).unlink();
-  --size_;
   if (!alone) return;
-  const std::uint64_t tick = tick_of(node.deadline_ns);
-  if (tick > now_tick_) mark_empty(place_of(tick));  // else it was overdue: no bit stands for it
+  const std::uint64_t tick = tick_of(node.ns);
+  if (tick > now_tick_) mark_empty(place_of(tick));  // else it was overdue, or has fired: no bit
 }
 
 std::uint64_t timer_wheel::next_deadline() const noexcept {
-  if (!overdue_.empty() || !firing_.empty()) return now_ns_;
+  if (!overdue_.empty()) return now_ns_;
   if (levels_in_use_ == 0) return never;
   const std::uint64_t tick = start_tick(earliest());
   return tick >> (64 - bits_) != 0 ? never : tick << bits_;
 }
 
-// Moves the clock to `now_ns` and all that is due onto `firing_`, in order.
-void timer_wheel::collect(std::uint64_t now_ns) noexcept {
+void timer_wheel::advance(std::uint64_t now_ns, detail::waiter_list& ready) noexcept {
   PARKRING_CHECK(now_ns >= now_ns_, "the clock went backwards; give the wheel a monotonic clock");
   now_ns_ = now_ns;
   const std::uint64_t target = now_ns >> bits_;
@@ -93,19 +107,20 @@ void timer_wheel::collect(std::uint64_t now_ns) noexcept {
     // other nodes valid.
     now_tick_ = start;
     mark_empty(at);
+    fetch(at);
     list& slot = level_[at.level].slot[at.slot];
     if (at.level == 0) {
       overdue_.splice_back(slot);
     } else {
       // Ends: seen from its own start, a slot's nodes all belong on a lower level.
-      while (timer_node* node = slot.pop_front()) {
-        __builtin_prefetch(slot.front());  // far-off timers are cold: fetch one ahead
-        insert(*node);
+      while (detail::waiter* node = slot.pop_front()) {
+        __builtin_prefetch(slot.front());  // those of the upper levels are cold
+        insert(static_cast<timer_node&>(*node));
       }
     }
   }
   now_tick_ = target;
-  firing_.splice_back(overdue_);
+  ready.splice_back(overdue_);
 }
 
 }  // namespace parkring::park

@@ -17,12 +17,15 @@
 //   * `advance` visits the slots that start at or before its new time, earliest first. A slot of
 //     level 0 is one tick: its nodes are due. A slot of a higher level is dealt out again from its
 //     start. At all times the nodes of one tick stand in one slot, in arming order.
-//   * Only when the wheel stands at its new time do callbacks run, so they see it whole: they may
-//     arm and cancel any node, also those about to fire. What they arm for the past or for now
-//     waits for the next `advance`, hence a timer that re-arms itself cannot hold up the thread.
-//   * If a callback throws, the nodes behind it stay due and fire at the next `advance`.
+//   * To fire is to be moved to the ready list, a slot at a time and without a look at its nodes:
+//     they have slept for long and are cold in the cache. So a cancel may find its node on that
+//     list; it then is no longer after `now_tick`, and has no bit.
+//   * Cold nodes are fetched before a slot of the lower levels is emptied. A walk from node to node
+//     would wait for each, so a node has the address of one armed some places before it in the same
+//     slot, and the walk, from the last one on, prefetches that. It is an address and no more: its
+//     timer may be gone.
 //
-// Not thread-safe. No function but a callback of `advance` throws; none allocates.
+// Not thread-safe. No function throws or allocates.
 #pragma once
 
 #include <parkring/detail/check.hpp>
@@ -30,7 +33,6 @@
 #include <parkring/detail/timer_node.hpp>
 
 #include <array>
-#include <cstddef>
 #include <cstdint>
 
 namespace parkring::park {
@@ -49,13 +51,13 @@ class timer_wheel {
   explicit timer_wheel(std::uint64_t now_ns, unsigned bits = tick_bits) noexcept;
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
-  /// Lets go of every armed node without firing it.
-  ~timer_wheel();
+  // Dying, it lets go of every armed node without firing it: see intrusive_list.
 
   /// Requires: `node` is not armed. A deadline already past fires at the next `advance`.
   void arm(timer_node& node, std::uint64_t deadline_ns) noexcept;
 
-  /// Does nothing if `node` is not armed. Requires: if it is, then on this wheel.
+  /// Does nothing if `node` is on no list; takes it off the ready list if it has fired. Requires: if
+  /// it is armed, then on this wheel.
   void cancel(timer_node& node) noexcept;
 
   /// When `advance` should be called next: the tick at which the earliest timer fires, or, if that
@@ -63,48 +65,31 @@ class timer_wheel {
   /// timer at least one level down, so one timer causes at most 8 of them.
   [[nodiscard]] std::uint64_t next_deadline() const noexcept;
 
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return levels_in_use_ == 0 && overdue_.empty(); }
 
-  /// Moves the clock and calls `fired(timer_node&)` for each timer that is due, in the order of
-  /// their ticks, then of their arming. The node is unlinked before the call and may be armed again
-  /// or destroyed by it. Returns the number of calls. Requires: `now_ns` does not go backwards.
-  template <class F>
-  unsigned advance(std::uint64_t now_ns, F&& fired) {
-    PARKRING_CHECK(!advancing_, "advance was called by a timer's callback; arm a timer instead");
-    collect(now_ns);
-    if (firing_.empty()) return 0;
-    const advancing_scope scope(*this);
-    unsigned count = 0;
-    while (timer_node* node = firing_.pop_front()) {
-      __builtin_prefetch(firing_.front());
-      --size_;
-      ++count;
-      fired(*node);
-    }
-    return count;
-  }
+  /// Moves the clock, and all timers that are due behind `ready`, in the order of their ticks, then
+  /// of their arming. Requires: `now_ns` does not go backwards.
+  void advance(std::uint64_t now_ns, detail::waiter_list& ready) noexcept;
 
  private:
   static constexpr unsigned slot_bits = 6;
   static constexpr unsigned slots = 1U << slot_bits;
   static constexpr unsigned levels = 9;  // 54 bits, for ticks up to and with 2^50
-  using list = detail::intrusive_list<timer_node>;
+  static constexpr unsigned trailed_levels = 2;
+  using list = detail::waiter_list;
 
   struct level {
     std::uint64_t occupied = 0;  // bit s: slot s has nodes
     std::array<list, slots> slot;
   };
+  /// The timers that a slot was given last.
+  struct trail {
+    std::array<std::uintptr_t, 7> last{};
+    unsigned next = 0;
+  };
   struct place {
     unsigned level;
     unsigned slot;
-  };
-  struct advancing_scope {
-    explicit advancing_scope(timer_wheel& of) noexcept : wheel(of) { wheel.advancing_ = true; }
-    ~advancing_scope() { wheel.advancing_ = false; }
-    advancing_scope(const advancing_scope&) = delete;
-    advancing_scope& operator=(const advancing_scope&) = delete;
-    timer_wheel& wheel;
   };
 
   [[nodiscard]] std::uint64_t tick_of(std::uint64_t deadline_ns) const noexcept;
@@ -112,18 +97,16 @@ class timer_wheel {
   [[nodiscard]] place earliest() const noexcept;
   [[nodiscard]] std::uint64_t start_tick(place at) const noexcept;
   void insert(timer_node& node) noexcept;
+  void fetch(place at) noexcept;
   void mark_empty(place at) noexcept;
-  void collect(std::uint64_t now_ns) noexcept;
 
   const unsigned bits_;
   std::uint64_t now_ns_;
   std::uint64_t now_tick_;
-  std::size_t size_ = 0;
   std::uint32_t levels_in_use_ = 0;  // bit L: some slot of level L has nodes
-  bool advancing_ = false;           // a callback is running
-  list overdue_;                     // due when armed, or found due by `collect`
-  list firing_;                      // what the present `advance` has left to fire
+  list overdue_;                     // due when armed
   std::array<level, levels> level_;
+  std::array<std::array<trail, slots>, trailed_levels> trail_;
 };
 
 }  // namespace parkring::park

@@ -120,7 +120,7 @@ void stepped_runtime::wait_for_something(bool briefly) {
   const auto give_up = clock::now() + patience;
   auto& driver = core_->driver;
   while (!driver.ring.completions_waiting() && !core_->home_of.where->has_messages() &&
-         driver.next_deadline() > park::now_ns()) {
+         driver.timers.next_deadline() > park::now_ns()) {
     const kernel::abi::timespec64 moment{0, 500'000};
     driver.ring.enter(1, &moment, kernel::abi::enter_getevents);
     if (briefly || clock::now() > give_up) return;

@@ -75,6 +75,12 @@ class intrusive_list {
     head_.prev = last;
   }
 
+  /// Calls `f(const T&)` for each node, the last one first.
+  template <class F>
+  void for_each_backwards(F&& f) const {
+    for (const list_node* n = head_.prev; n != &head_; n = n->prev) f(static_cast<const T&>(*n));
+  }
+
   /// Calls `f(T&)` for each node; `f` may unlink the node it is given.
   template <class F>
   void for_each(F&& f) {

@@ -1,6 +1,7 @@
 // A waiter with a deadline: what sleeping and timing out have in common.
 #pragma once
 
+#include <coroutine>
 #include <cstdint>
 
 #include <parkring/detail/core.hpp>
@@ -8,21 +9,40 @@
 
 namespace parkring::detail {
 
-struct timed_waiter : timer_node {
-  waiter wait;
-  core_base* core = nullptr;
-  bool fired = false;
+/// When to wake: at a time of the steady clock, or a while after the present turn.
+struct wake_time {
+  std::uint64_t ns;
+  bool relative;
+};
 
-  timed_waiter() noexcept = default;
+class timed_waiter : timer_node {
+ public:
+  explicit timed_waiter(wake_time t) noexcept {
+    ns = t.ns;
+    dated = !t.relative;
+  }
   timed_waiter(const timed_waiter&) = delete;
   timed_waiter& operator=(const timed_waiter&) = delete;
   ~timed_waiter() { disarm(); }
 
-  /// Takes the timer off the wheel, if it is on it.
-  void disarm() noexcept;
-};
+  /// Wakes the coroutine `h` of the current task when the time has come. Once only.
+  void arm(core_base& core, std::coroutine_handle<> h) noexcept {
+    frame = h.address();
+    task = core.current;
+    core_ = &core;
+    arm_on_core();
+  }
 
-/// Wakes `t.wait`, whose frame and task are set, at `deadline_ns` of the steady clock.
-void arm_timer(core_base& core, timed_waiter& t, std::uint64_t deadline_ns) noexcept;
+  /// Leaves the timers, or the ready list if it has fired and was not resumed yet.
+  void disarm() noexcept {
+    if (linked()) leave();
+  }
+
+ private:
+  void arm_on_core() noexcept;
+  void leave() noexcept;
+
+  core_base* core_;  // set by `arm`
+};
 
 }  // namespace parkring::detail
