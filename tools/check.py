@@ -77,6 +77,7 @@ PUBLIC = [
     ("detail/blocking_job.hpp", "exec"),
     ("detail/branch.hpp", "exec"),
     ("detail/core.hpp", "exec"),
+    ("detail/nested_frames.hpp", "exec"),
     ("detail/plain_frame.hpp", "exec"),
     ("detail/root.hpp", "exec"),
     ("detail/simple_op.hpp", "exec"),

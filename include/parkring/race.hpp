@@ -45,11 +45,15 @@ class race_awaiter : race_parent {
 
   explicit race_awaiter(branch<Ts>&&... b) noexcept : branches_(std::move(b)...) {}
   bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> h) noexcept {
-    frame = h;
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    wait_in(h, &next_branch);
     start(std::index_sequence_for<Ts...>());
   }
-  value_type await_resume() { return take(std::index_sequence_for<Ts...>()); }
+  value_type await_resume() {
+    end_wait();
+    return take(std::index_sequence_for<Ts...>());
+  }
 
  private:
   template <std::size_t... I>
@@ -71,6 +75,13 @@ class race_awaiter : race_parent {
       return {I, take_value(std::get<I>(branches_))};
     else
       return value_type(std::in_place_index<I>, take_value(std::get<I>(branches_)));
+  }
+  static std::coroutine_handle<> next_branch(frames_owner& owner) noexcept {
+    auto& self = static_cast<race_awaiter&>(owner);
+    std::coroutine_handle<> next;
+    std::apply([&](auto&... b) { (void)(((next = b.give_up()) != nullptr) || ...); },
+               self.branches_);
+    return next;
   }
   std::tuple<branch<Ts>...> branches_;
 };

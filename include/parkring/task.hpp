@@ -5,6 +5,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -13,6 +14,7 @@
 
 #include <parkring/detail/core.hpp>
 #include <parkring/detail/frame_allocator.hpp>
+#include <parkring/detail/nested_frames.hpp>
 #include <parkring/detail/outcome.hpp>
 
 namespace parkring {
@@ -30,7 +32,7 @@ struct recycled_frame {
   }
 };
 
-struct task_promise_base : recycled_frame {
+struct task_promise_base : frame_link, recycled_frame {
   std::coroutine_handle<> continuation;  // who awaits; null until started
 
   struct final_awaiter {
@@ -48,6 +50,8 @@ struct task_promise_base : recycled_frame {
 
 template <class T>
 struct task_promise : task_promise_base, returned<T> {
+  static_assert(alignof(outcome<T>) <= alignof(std::max_align_t),
+                "results of tasks with extended alignment are not supported; box the value");
   task<T> get_return_object() noexcept;
 };
 
@@ -91,21 +95,39 @@ class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
   friend detail::task_access;
   explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
 
-  class awaiter {
+  class awaiter : detail::child_owner {
    public:
-    explicit awaiter(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+    explicit awaiter(std::coroutine_handle<promise_type> frame) noexcept : child_owner(frame) {}
     awaiter(const awaiter&) = delete;
     awaiter& operator=(const awaiter&) = delete;
-    ~awaiter() { frame_.destroy(); }
-    bool await_ready() const noexcept { return false; }
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) const noexcept {
-      frame_.promise().continuation = h;
-      return detail::transfer(frame_);
+    ~awaiter() {
+      if (parent == nullptr) [[likely]]
+        child.destroy();  // at its end, or never begun: it awaits nothing
+      else
+        drop();
     }
-    T await_resume() const { return frame_.promise().take(); }
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+      promise().continuation = h;
+      if constexpr (detail::linked_promise<Promise>) {
+        parent = &h.promise();
+        parent->awaiting = this;
+      } else {
+        parent = &promise();  // a foreign coroutine: its child stands in, unchanged by that
+      }
+      return detail::transfer(child);
+    }
+    T await_resume() {
+      parent->awaiting = nullptr;
+      parent = nullptr;
+      return promise().take();
+    }
 
    private:
-    std::coroutine_handle<promise_type> frame_;
+    promise_type& promise() const noexcept {
+      return std::coroutine_handle<promise_type>::from_address(child.address()).promise();
+    }
   };
 
   std::coroutine_handle<promise_type> take() noexcept {
@@ -114,7 +136,7 @@ class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
     return std::exchange(frame_, nullptr);
   }
   void reset() noexcept {
-    if (frame_ != nullptr) std::exchange(frame_, nullptr).destroy();
+    if (frame_ != nullptr) detail::destroy_frame(std::exchange(frame_, nullptr));
   }
 
   std::coroutine_handle<promise_type> frame_;

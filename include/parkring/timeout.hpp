@@ -22,9 +22,12 @@ class timeout_awaiter : branch_parent {
  public:
   timeout_awaiter(branch<T>&& b, wake_time t) noexcept : branch_(std::move(b)), timer_(t) {}
   bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
     auto& core = running_core();
-    frame = h;
+    wait_in(h, [](frames_owner& owner) noexcept {
+      return static_cast<timeout_awaiter&>(owner).branch_.give_up();
+    });
     finished = [](branch_parent& p, std::size_t, bool) noexcept {
       auto& self = static_cast<timeout_awaiter&>(p);
       self.timer_.disarm();
@@ -34,6 +37,7 @@ class timeout_awaiter : branch_parent {
     return branch_.enter(*this, 0);
   }
   auto await_resume() {
+    end_wait();
     if constexpr (std::is_void_v<T>) {
       if (!branch_.done()) {
         branch_.reset();

@@ -40,11 +40,13 @@ class all_awaiter : all_parent {
   explicit all_awaiter(branch<Ts>&&... b) noexcept
       : all_parent(sizeof...(Ts)), branches_(std::move(b)...) {}
   bool await_ready() const noexcept { return sizeof...(Ts) == 0; }
-  void await_suspend(std::coroutine_handle<> h) noexcept {
-    frame = h;
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    wait_in(h, &next_branch);
     start(std::index_sequence_for<Ts...>());
   }
   std::tuple<value_or_monostate<Ts>...> await_resume() {
+    end_wait();
     return take(std::index_sequence_for<Ts...>());
   }
 
@@ -61,6 +63,13 @@ class all_awaiter : all_parent {
     }
     return {take_value(std::get<I>(branches_))...};
   }
+  static std::coroutine_handle<> next_branch(frames_owner& owner) noexcept {
+    auto& self = static_cast<all_awaiter&>(owner);
+    std::coroutine_handle<> next;
+    std::apply([&](auto&... b) { (void)(((next = b.give_up()) != nullptr) || ...); },
+               self.branches_);
+    return next;
+  }
   std::tuple<branch<Ts>...> branches_;
 };
 
@@ -70,11 +79,13 @@ class all_of_awaiter : all_parent {
   explicit all_of_awaiter(std::vector<branch<T>>&& b) noexcept
       : all_parent(b.size()), branches_(std::move(b)) {}
   bool await_ready() const noexcept { return branches_.empty(); }
-  void await_suspend(std::coroutine_handle<> h) noexcept {
-    frame = h;
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    wait_in(h, &next_branch);
     for (std::size_t i = 0; i < branches_.size(); ++i) branches_[i].start(*this, i);
   }
   auto await_resume() {
+    end_wait();
     if (failed_at != no_failure) {
       branch<T> failed = std::move(branches_[failed_at]);
       branches_.clear();
@@ -89,7 +100,15 @@ class all_of_awaiter : all_parent {
   }
 
  private:
+  static std::coroutine_handle<> next_branch(frames_owner& owner) noexcept {
+    auto& self = static_cast<all_of_awaiter&>(owner);
+    std::coroutine_handle<> next;
+    while (next == nullptr && self.given_up_ < self.branches_.size())
+      next = self.branches_[self.given_up_++].give_up();
+    return next;
+  }
   std::vector<branch<T>> branches_;
+  std::size_t given_up_ = 0;  // while it is destroyed: how many branches are gone
 };
 
 template <class... As>

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include <parkring/detail/frame_allocator.hpp>
+#include <parkring/detail/nested_frames.hpp>
 
 #include "exec/core.hpp"
 
@@ -69,8 +70,8 @@ void report_failure(task_cell& cell, exec::core& core) noexcept {
 }
 
 // Ends coroutine, callable and arguments, wherever they are.
-void destroy_frame(task_cell& cell) noexcept {
-  if (cell.child != nullptr) std::exchange(cell.child, nullptr).destroy();
+void end_coroutine(task_cell& cell) noexcept {
+  if (cell.child != nullptr) destroy_frame(std::exchange(cell.child, nullptr));
   if (cell.type->end_call != nullptr) cell.type->end_call(cell);
   release(cell);
 }
@@ -80,7 +81,7 @@ void destroy_now(task_cell& cell) noexcept {
   cell.unlink();
   cell.start.unlink();
   ++cell.references;  // the frame's end must not take the cell with it
-  destroy_frame(cell);
+  end_coroutine(cell);
   forget_ended_ancestors(cell);
   wake_joiner(cell);
   end_membership(cell);
@@ -121,7 +122,7 @@ void handle_dropped_elsewhere(message& m) noexcept {
 }  // namespace
 
 void task_cell::destroy_frame(void* frame) {
-  detail::destroy_frame(static_cast<task_cell&>(plain_frame::at(frame)));
+  end_coroutine(static_cast<task_cell&>(plain_frame::at(frame)));
 }
 
 void tell_of_end(task_cell& cell) noexcept {

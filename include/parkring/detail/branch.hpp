@@ -11,6 +11,7 @@
 
 #include <parkring/detail/awaitable.hpp>
 #include <parkring/detail/core.hpp>
+#include <parkring/detail/nested_frames.hpp>
 #include <parkring/detail/outcome.hpp>
 #include <parkring/task.hpp>
 
@@ -18,12 +19,34 @@ namespace parkring::detail {
 
 /// What a finished branch tells its parent's awaiter, which lives in the parent's frame and owns
 /// the branches. Returns whether the parent should go on now.
-struct branch_parent {
+struct branch_parent : frames_owner {
   std::coroutine_handle<> frame;
+  frame_link* link = nullptr;  // of `frame`, while it waits
   bool (*finished)(branch_parent&, std::size_t index, bool failed) noexcept = nullptr;
+
+  branch_parent() noexcept = default;
+  branch_parent(const branch_parent&) = delete;
+  branch_parent& operator=(const branch_parent&) = delete;
+  ~branch_parent() { end_wait(); }
+
+  /// The frame begins to wait for the branches that `give` gives up; see `frames_owner`.
+  template <class Promise>
+  void wait_in(std::coroutine_handle<Promise> h,
+               std::coroutine_handle<> (*give)(frames_owner&) noexcept) noexcept {
+    frame = h;
+    give_up = give;
+    if constexpr (linked_promise<Promise>) {
+      link = &h.promise();
+      link->awaiting = this;
+    }
+  }
+  /// It has been resumed.
+  void end_wait() noexcept {
+    if (link != nullptr) std::exchange(link, nullptr)->awaiting = nullptr;
+  }
 };
 
-struct branch_promise_base : recycled_frame {
+struct branch_promise_base : frame_link, recycled_frame {
   branch_parent* parent = nullptr;
   std::size_t index = 0;
 
@@ -46,6 +69,8 @@ template <class T>
 class branch {
  public:
   struct promise_type : branch_promise_base, returned<T> {
+    static_assert(alignof(outcome<T>) <= alignof(std::max_align_t),
+                  "results with extended alignment are not supported here; box the value");
     branch get_return_object() noexcept {
       return branch(std::coroutine_handle<promise_type>::from_promise(*this));
     }
@@ -64,8 +89,12 @@ class branch {
 
   /// Destroys the frame, wherever it waits.
   void reset() noexcept {
+    if (const auto frame = give_up(); frame != nullptr) destroy_frame(frame);
+  }
+  /// The frame, for the caller to destroy; null when there is none any more.
+  [[nodiscard]] std::coroutine_handle<> give_up() noexcept {
     start_.unlink();
-    if (frame_ != nullptr) std::exchange(frame_, nullptr).destroy();
+    return std::exchange(frame_, nullptr);
   }
 
   /// Makes it ready: it begins at its turn, on behalf of the current task.
