@@ -22,6 +22,7 @@ const roster& all_contenders() {
         "asio: no Boost.Asio 1.78 or newer, or no liburing, at build time (Debian: "
         "libboost-dev liburing-dev)");
 #endif
+    add_fio(result);
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_tasks(result);

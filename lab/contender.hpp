@@ -2,6 +2,8 @@
 //
 // To add a contender: write a function that takes a session, give it a name and the kind of work it
 // does, and add it in the file's add_…(). To add a library: one more file and one more add_…().
+// What can only be had as a program hands its figures in instead of working off phases: see
+// fio.cpp.
 #pragma once
 
 #include <string>
@@ -18,6 +20,13 @@ struct contender {
   void (*run)(session&);
   bool quick = true;      // part of `parkring-lab quick`
   bool all_cpus = false;  // not pinned to the one cpu: it is about using several
+  bool external = false;  // a program of its own, of which only what it reports can be known
+  bool (*fits)(const row&) = nullptr;  // which rows of its kind it can do; null: all
+  std::string remark = {};             // what a reader of its figures must know
+
+  [[nodiscard]] bool does(const row& what) const {
+    return kind == what.kind && (fits == nullptr || fits(what));
+  }
 };
 
 struct roster {
@@ -34,6 +43,7 @@ void add_pread(roster& to);
 void add_thread_pool(roster& to);
 void add_asio_reads(roster& to);
 void add_asio_tasks(roster& to);
+void add_fio(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_tasks(roster& to);
 void add_parkring_drops(roster& to);

@@ -47,7 +47,7 @@ class run {
       const row& what = plan_.rows[i];
       std::vector<entrant> entrants;
       for (const contender& who : everybody.present)
-        if (who.kind == what.kind && chosen(plan_, who)) entrants.push_back({&who, {}, {}});
+        if (who.does(what) && chosen(plan_, who)) entrants.push_back({&who, {}, {}});
       if (entrants.empty()) continue;
       if (!prepare(what)) continue;
       unsigned weights = 0;
@@ -63,6 +63,11 @@ class run {
 
  private:
   void remark(const std::string& text) { results_.remarks.push_back(text); }
+
+  void remark_once(const std::string& text) {
+    const auto& made = results_.remarks;
+    if (!text.empty() && std::find(made.begin(), made.end(), text) == made.end()) remark(text);
+  }
 
   // Brings the page cache into the state that the row asks for; false when the row must be left
   // out.
@@ -145,6 +150,7 @@ class run {
   void trace(const row& what, std::vector<entrant>& entrants, const session_plan& plan) {
     for (entrant& current : entrants) {
       if (current.rounds.empty() || !current.failure.empty()) continue;
+      if (current.who->external) continue;
       const double own = current.rounds.front().syscalls_per_op;
       if (!std::isnan(own) && !plan_.trace_all) continue;
       screen_.show(done_, all_,
@@ -181,6 +187,7 @@ class run {
           rates.push_back(what.by_cpu_time ? round.cpu_ns_per_op : round.ops_per_s);
         line.spread = spread(rates);
         least_share = std::min(least_share, line.figures.share);
+        remark_once(one.who->remark);
       }
       results_.lines.push_back(std::move(line));
     }

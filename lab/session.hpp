@@ -32,6 +32,7 @@ class session {
  public:
   explicit session(const session_plan& plan) : plan_(plan) {}
 
+  [[nodiscard]] const session_plan& plan() const noexcept { return plan_; }
   [[nodiscard]] const row& what() const noexcept { return *plan_.what; }
   [[nodiscard]] const char* path() const noexcept { return plan_.path; }
   [[nodiscard]] bool noatime() const noexcept { return plan_.noatime; }
@@ -46,6 +47,9 @@ class session {
     syscalls_ += number;
     syscalls_known_ = true;
   }
+
+  /// For a contender whose work another program does and measures: instead of all phases.
+  void hand_in(const measurement& figures) noexcept { result_ = figures; }
 
   [[nodiscard]] const measurement& result() const noexcept { return result_; }
 
