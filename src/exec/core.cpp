@@ -126,6 +126,8 @@ void core::shut_down() noexcept {
   blocking.stop(options.shutdown_patience);
   run_messages();
   ops.orphan_all();  // what the messages may have added
+  driver.ring.enter(0, nullptr, kernel::abi::enter_getevents);
+  ops.reap();  // what has finished meanwhile
   drain(give_up - patience / 4, give_up);
   if (ops.live() == 0) services_.clear();  // else what is left still names them
   for (detail::message* m = home_->close(); m != nullptr;) {

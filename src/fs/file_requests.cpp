@@ -46,9 +46,9 @@ const record_type sync_type = {
           e.fsync_flags = p.data_only ? abi::fsync_datasync : 0;
         },
     .complete =
-        [](record&, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
-          return res == -EINTR && w != nullptr ? after_completion::resubmit
-                                               : after_completion::finish;
+        [](record& r, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
+          const bool wanted = w != nullptr || r.cancel_wanted == cancel_wish::none;
+          return res == -EINTR && wanted ? after_completion::resubmit : after_completion::finish;
         },
     .destroy = [](record& r) noexcept { r.as<sync_payload>().~sync_payload(); },
     .cancel_when_dropped = &never,

@@ -24,7 +24,10 @@ bool ends_at(const file_state_base& f, const rw_request& q, long got) noexcept {
 void register_file(exec::core& core, file_state& f) noexcept {
   constexpr std::uint8_t uses_before_registering = 4;
   if (f.registrable && ++f.ring_uses == uses_before_registering) {
-    f.slot = core.service_of<fs::file_table>().add(f.fd.get());
+    try {
+      f.slot = core.service_of<fs::file_table>().add(f.fd.get());
+    } catch (const std::bad_alloc&) {  // then it is not registered
+    }
     if (f.slot >= 0) {
       f.ring_target = f.slot;
       f.ring_flags = abi::iosqe_fixed_file;
@@ -157,8 +160,10 @@ struct rw_record {
   [[gnu::cold, gnu::noinline]] static after_completion complete_unusual(
       record& r, op_waiter* w, std::int32_t res) noexcept {
     auto& p = r.as<rw_record>();
+    const bool wanted = w != nullptr || (Way == direction::write &&
+                                         r.cancel_wanted == cancel_wish::none);
+    if (res == -EINTR && wanted) return after_completion::resubmit;
     if (w != nullptr) {
-      if (res == -EINTR) return after_completion::resubmit;
       auto& waiting = *static_cast<rw_waiter*>(w);
       if (p.owns) p.return_object(waiting);
       if (res < 0 || waiting.has_turn_) p.give_back<Way>(waiting);
@@ -283,6 +288,7 @@ bool serve_now_short(rw_request& q, long got, std::int32_t& answer) noexcept {
   ++core.inline_hits;
   answer = static_cast<std::int32_t>(got);
   q.lock.reset(q.way);
+  q.file.reset();
   return core.spend_budget();
 }
 

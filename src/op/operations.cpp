@@ -110,7 +110,7 @@ void operations::abandon(record& r) noexcept {
 void operations::cancel(record& r) noexcept {
   PARKRING_DCHECK(r.state == record_state::in_flight, "only a request in flight can be cancelled");
   if (r.cancel_wanted != cancel_wish::none) return;
-  r.cancel_wanted = cancel_wish::once;
+  r.cancel_wanted = r.follows_ended ? cancel_wish::until_found : cancel_wish::once;
   r.special = true;
   send_cancel(r);
 }
@@ -198,15 +198,18 @@ void operations::resubmit(record& r) noexcept {
 
 void operations::end_special(record& r) noexcept {
   if (record* next = r.next_in_chain; next != nullptr) {
-    // If that one has ended meanwhile, `next` is some later use, which wants its cancel as well, or
-    // none.
-    if (next->state == record_state::in_flight && next->cancel_wanted != cancel_wish::none) {
-      next->cancel_wanted = cancel_wish::until_found;
-      if (!next->linked()) send_cancel(*next);
+    // If that one has ended meanwhile, `next` is some later use: then an asked cancel is asked
+    // again, as long as it is in flight, and nothing else is different.
+    if (next->state == record_state::in_flight) {
+      next->special = next->follows_ended = true;
+      if (next->cancel_wanted != cancel_wish::none) {
+        next->cancel_wanted = cancel_wish::until_found;
+        if (!next->linked()) send_cancel(*next);
+      }
     }
   }
   r.unlink();  // from the cancels, when its wish was not sent yet
-  r.special = false;
+  r.special = r.follows_ended = false;
   r.cancel_wanted = cancel_wish::none;
   r.entry_flags = 0;
   r.chain_length = 1;
@@ -228,6 +231,7 @@ void operations::send_cancel(record& r) noexcept {
 
 unsigned operations::reap() noexcept {
   if (!ring_.completions_waiting()) return 0;
+  const unsigned around = held_ & reaping;  // a disposal waits, see `wait_for`
   held_ |= reaping;
   const unsigned n = ring_.reap([this](const abi::cqe& c) {
     if (static_cast<std::int64_t>(c.user_data) <= 0) [[unlikely]]
@@ -237,7 +241,7 @@ unsigned operations::reap() noexcept {
                     "a completion names an earlier use of its record");
     complete(r, c.res, c.flags);
   });
-  held_ &= ~reaping;
+  held_ = (held_ & ~reaping) | around;
   completions += n;
   return n;
 }

@@ -129,24 +129,25 @@ class ring {
   // ---- completion ----
 
   /// Calls `f(const abi::cqe&)` for each completion visible at the start, oldest first, then frees
-  /// their places at once; the number of them. `f` may take() entries, and must neither throw nor
-  /// reap.
+  /// their places at once; the number of them. `f` must not throw. It may take() entries, and
+  /// reap() what is left.
   template <class F>
   [[gnu::always_inline]] unsigned reap(F&& f) noexcept {
-    const unsigned head = cq_head_;
     // Acquire: the completions' contents after the tail. Pairs with the kernel's release store of
     // the tail when it posts.
     const unsigned tail = __atomic_load_n(shared_cq_tail_, __ATOMIC_ACQUIRE);
-    if (head == tail) return 0;
     const abi::cqe* const cqes = cqes_;
     const unsigned mask = cq_mask_;
-    for (unsigned at = head; at != tail; ++at) f(cqes[at & mask]);
-    PARKRING_DCHECK(cq_head_ == head, "do not reap from inside reap; collect first, act later");
-    cq_head_ = tail;
+    unsigned n = 0;
+    while (static_cast<int>(tail - cq_head_) > 0) {
+      const abi::cqe c = cqes[cq_head_++ & mask];  // its place may be free before `f` returns
+      f(c);
+      ++n;
+    }
     // Release: our reads of the completions before the head. Pairs with the kernel's acquire load
     // of the head before it writes to these places again.
-    __atomic_store_n(shared_cq_head_, tail, __ATOMIC_RELEASE);
-    return tail - head;
+    if (n != 0) __atomic_store_n(shared_cq_head_, cq_head_, __ATOMIC_RELEASE);
+    return n;
   }
 
   /// Whether reap() would find something. Relaxed: reap() does the acquire.

@@ -113,6 +113,7 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   record_state state = record_state::free;
   bool special = false;        // any of the following is not as it is here; undone when it ends
   cancel_wish cancel_wanted = cancel_wish::none;
+  bool follows_ended = false;  // the part of the chain before it has ended
   std::uint8_t entry_flags = 0;    // added to the submission entry's: links of a chain
   record* next_in_chain = nullptr;  // what the kernel starts after it; may have ended before it
   std::uint16_t chain_length = 1;  // in the first record of a chain: how many must go together

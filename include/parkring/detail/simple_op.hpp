@@ -33,9 +33,6 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
 
   awaiter operator co_await() && { return awaiter(std::move(request_)); }
 
-  /// Gives the request up for a chain; see `link`.
-  Request take_request() && { return std::move(request_); }
-
  private:
   class awaiter : Waiter {
    public:

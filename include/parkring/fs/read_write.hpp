@@ -32,7 +32,7 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
 
   awaiter operator co_await() && { return awaiter(*this); }
 
-  /// Gives the request up for a chain; see `link`.
+  /// Gives the request up, for a transfer that is made of several.
   detail::rw_request take_request() && { return std::move(request_); }
 
  private:
@@ -44,12 +44,9 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
         : described_(described) {}
     awaiter(const awaiter&) = delete;
     awaiter& operator=(const awaiter&) = delete;
+    // The description may have died since it was served.
     [[gnu::always_inline]] ~awaiter() {
-      if (waits_) {
-        end_wait();
-      } else {
-        described_.request_.file.reset();
-      }
+      if (waits_) end_wait();
     }
     [[gnu::always_inline]] bool await_ready() noexcept {
       described_.way_.attach(described_.request_);
@@ -106,13 +103,13 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
     [[gnu::cold]] void wait_for_turn(std::coroutine_handle<> h) noexcept {
       begin_wait();
       held_.take(described_.way_);
-      described_.request_.file.reset();
       waiter_.start_answered(answer_, h);
     }
     void end_wait() noexcept {
       if constexpr (Way::blocks_on_drop) waiter_.wait_for_kernel();
       if constexpr (Way::travels) {
         waiter_.end_turn_dropped();  // while the memory is still there
+        if (!waiter_.object_away()) waiter_.unlink();  // `end` runs the user's code
         // An object that is away in its record must not be destroyed here a second time.
         if (!waiter_.object_away()) held_.end();
       }
