@@ -29,7 +29,8 @@ TEST(Report, json_has_exactly_the_promised_keys_in_their_order) {
   EXPECT_EQ(as_json({line_of("read-cached/32", "parkring/owned")}),
             "[\n  {\"row\": \"read-cached/32\", \"contender\": \"parkring/owned\", "
             "\"ops_per_s\": 1.73e+06, \"p50_ns\": 412, \"p99_ns\": 20000, "
-            "\"cpu_ns_per_op\": 505.5, \"user_ns_per_op\": null, \"syscalls_per_op\": 0.03125, \"allocs_per_op\": 0, "
+            "\"cpu_ns_per_op\": 505.5, \"user_ns_per_op\": null, \"syscalls_per_op\": 0.03125, "
+            "\"allocs_per_op\": 0, "
             "\"ratio\": 0.97, \"rounds\": 5, \"spread\": 0.25}\n]\n");
 }
 

@@ -25,9 +25,9 @@ struct row {
   unsigned sample_every =
       61;  // every how many operations the latency is taken; prime, so that no slot is favoured
   bool show_user_time = false;  // say how much of the CPU time is user time
-  bool by_cpu_time = false;  // contenders are compared by CPU time, not by rate
-  unsigned weight = 1;       // its part of the time, compared with other rows
-  bool quick = false;        // part of `parkring-lab quick`
+  bool by_cpu_time = false;     // contenders are compared by CPU time, not by rate
+  unsigned weight = 1;          // its part of the time, compared with other rows
+  bool quick = false;           // part of `parkring-lab quick`
 };
 
 inline constexpr std::size_t hot_set_bytes = 4U << 20;

@@ -14,7 +14,9 @@ namespace parkring {
 namespace detail {
 
 template <class A>
-concept has_await_outcome = requires(A& a) { a.await_outcome(); };
+concept has_await_outcome = requires(A& a) {
+  a.await_outcome();
+};
 
 template <class Awaiter>
 struct outcome_awaiter {
@@ -27,8 +29,8 @@ struct outcome_awaiter {
 template <class Operation>
 class [[nodiscard("co_await it")]] result_operation {
  public:
-  explicit result_operation(Operation&& o) : operation_(std::move(o)) {}
-  auto operator co_await() && {
+  explicit result_operation(Operation && o) : operation_(std::move(o)) {}
+  auto operator co_await()&& {
     using awaiter = decltype(std::move(operation_).operator co_await());
     return outcome_awaiter<awaiter>{std::move(operation_).operator co_await()};
   }
@@ -59,8 +61,8 @@ task<result<T>> result_of_task(task<T> t) {
 /// as the operation. *Errors*: none are thrown; programmer's errors, such as `buffer_locked`, are
 /// thrown where the operation is made.
 template <class Operation>
-  requires(detail::has_member_co_await<Operation> && !std::is_lvalue_reference_v<Operation>)
-[[nodiscard("co_await it")]] auto as_result(Operation&& operation) {
+requires(detail::has_member_co_await<Operation> && !std::is_lvalue_reference_v<Operation>)
+    [[nodiscard("co_await it")]] auto as_result(Operation&& operation) {
   return detail::result_operation<Operation>(std::move(operation));
 }
 

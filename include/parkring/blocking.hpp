@@ -61,7 +61,7 @@ template <class Fn>
 class [[nodiscard("co_await it")]] blocking_operation {
  public:
   explicit blocking_operation(Fn fn) : fn_(std::move(fn)) {}
-  auto operator co_await() && {
+  auto operator co_await()&& {
     return blocking_awaiter<std::invoke_result_t<Fn&>, Fn>(std::move(fn_));
   }
 

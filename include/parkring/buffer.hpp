@@ -77,14 +77,16 @@ class buffer {
   /// All bytes, to read and write. *Errors*: `buffer_locked` while any request has them.
   [[nodiscard]] std::span<std::byte> bytes() {
     if (block_ == nullptr) return {};
-    if (block_->is_locked()) [[unlikely]] detail::throw_locked(*block_);
+    if (block_->is_locked()) [[unlikely]]
+      detail::throw_locked(*block_);
     return {block_->data, block_->size};
   }
   /// All bytes, to read. Allowed beside writes to files, which only read the buffer too.
   /// *Errors*: `buffer_locked` while a request writes into them.
   [[nodiscard]] std::span<const std::byte> bytes() const {
     if (block_ == nullptr) return {};
-    if (block_->is_written()) [[unlikely]] detail::throw_locked(*block_);
+    if (block_->is_written()) [[unlikely]]
+      detail::throw_locked(*block_);
     return {block_->data, block_->size};
   }
   /// `count` bytes from `offset` on as text, less where the buffer ends. *Errors*: as `bytes`.
@@ -113,7 +115,9 @@ class buffer {
   class returned_awaiter : detail::waiter {
    public:
     explicit returned_awaiter(detail::buffer_block* block) noexcept : block_(block) {}
-    bool await_ready() const noexcept { return unlocked() && detail::running_core().spend_budget(); }
+    bool await_ready() const noexcept {
+      return unlocked() && detail::running_core().spend_budget();
+    }
     void await_suspend(std::coroutine_handle<> h) {
       auto& core = detail::running_core();
       if (unlocked()) return core.make_ready(*this, h);
@@ -144,7 +148,9 @@ class buffer {
 /// The way for other layers to a buffer's block.
 struct buffer_access {
   static detail::buffer_block* block(const buffer& b) noexcept { return b.block_; }
-  static detail::buffer_block* take(buffer&& b) noexcept { return std::exchange(b.block_, nullptr); }
+  static detail::buffer_block* take(buffer&& b) noexcept {
+    return std::exchange(b.block_, nullptr);
+  }
   static buffer make(detail::buffer_block* block) noexcept {
     buffer b;
     b.block_ = block;

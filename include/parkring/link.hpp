@@ -164,8 +164,8 @@ class chain_awaiter : op_waiter {
 template <class... Operations>
 class [[nodiscard("a chain does nothing until it is awaited")]] chain_operation {
  public:
-  explicit chain_operation(Operations&&... o) : operations_(std::move(o)...) {}
-  auto operator co_await() && {
+  explicit chain_operation(Operations && ... o) : operations_(std::move(o)...) {}
+  auto operator co_await()&& {
     return std::apply(
         [](Operations&... o) { return chain_awaiter<Operations...>(std::move(o)...); },
         operations_);
@@ -176,7 +176,9 @@ class [[nodiscard("a chain does nothing until it is awaited")]] chain_operation 
 };
 
 template <class O>
-concept chainable = requires(operation_awaiter<O>& a) { a.chain_record(); };
+concept chainable = requires(operation_awaiter<O>& a) {
+  a.chain_record();
+};
 
 }  // namespace detail
 
@@ -190,8 +192,8 @@ concept chainable = requires(operation_awaiter<O>& a) { a.chain_record(); };
 /// begun is still run after a regular file's request before it. *Errors*: the first failure, as
 /// that request tells it; E2BIG when the chain is longer than the submission queue; ENOMEM.
 template <detail::chainable... Operations>
-  requires(sizeof...(Operations) > 0 && (!std::is_lvalue_reference_v<Operations> && ...))
-[[nodiscard("co_await it")]] auto link(Operations&&... operations) {
+requires(sizeof...(Operations) > 0 && (!std::is_lvalue_reference_v<Operations> && ...))
+    [[nodiscard("co_await it")]] auto link(Operations&&... operations) {
   return detail::chain_operation<Operations...>(std::move(operations)...);
 }
 

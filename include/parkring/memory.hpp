@@ -1,8 +1,8 @@
 // The ways to hand memory to a request, beside the locking buffer.
 //
 //   file.read_at(buf, off)               a parkring::buffer, locked while the kernel has it
-//   file.read_at(std::move(vec), off)    owned in, owned out: vector, string, unique_ptr<T[]>, yours
-//   file.read_at(pr::copying(span), off) any span; a pooled buffer in between
+//   file.read_at(std::move(vec), off)    owned in, owned out: vector, string, unique_ptr<T[]>,
+//   yours file.read_at(pr::copying(span), off) any span; a pooled buffer in between
 //   file.read_at(pr::borrowed(span), off) memory that outlives the await, whose drop blocks
 #pragma once
 
@@ -34,7 +34,7 @@ struct borrowed_span {
 namespace detail {
 template <class R>
 concept writable_range = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-                         std::is_trivially_copyable_v<std::ranges::range_value_t<R>>;
+    std::is_trivially_copyable_v<std::ranges::range_value_t<R>>;
 
 template <class R>
 auto bytes_of(R&& range) noexcept {
@@ -74,8 +74,8 @@ template <class V>
 struct owned_memory;
 
 template <class T, class A>
-  requires(std::is_trivially_copyable_v<T> && !std::same_as<T, bool>)
-struct owned_memory<std::vector<T, A>> {
+requires(std::is_trivially_copyable_v<T> &&
+         !std::same_as<T, bool>) struct owned_memory<std::vector<T, A>> {
   static std::byte* data(std::vector<T, A>& v) noexcept {
     return reinterpret_cast<std::byte*>(v.data());
   }
@@ -91,7 +91,7 @@ struct owned_memory<std::basic_string<C, Tr, A>> {
   }
 };
 template <class T>
-  requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 struct owned_memory<sized_array<T>> {
   static std::byte* data(sized_array<T>& a) noexcept {
     return reinterpret_cast<std::byte*>(a.array.get());
@@ -102,10 +102,10 @@ struct owned_memory<sized_array<T>> {
 /// A type that owns its bytes and can travel with a request.
 template <class V>
 concept owns_memory =
-    std::is_nothrow_move_constructible_v<V> && !std::is_reference_v<V> && requires(V& v) {
-      { owned_memory<V>::data(v) } -> std::same_as<std::byte*>;
-      { owned_memory<V>::size(v) } -> std::convertible_to<std::size_t>;
-    };
+    std::is_nothrow_move_constructible_v<V> && !std::is_reference_v<V> && requires(V & v) {
+  { owned_memory<V>::data(v) } -> std::same_as<std::byte*>;
+  { owned_memory<V>::size(v) } -> std::convertible_to<std::size_t>;
+};
 
 /// What a request with owned memory gives: the object back, and the bytes transferred.
 template <class V>

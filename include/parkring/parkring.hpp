@@ -15,11 +15,11 @@
 #include <parkring/fs.hpp>
 
 #include <parkring/as_result.hpp>
+#include <parkring/link.hpp>
+#include <parkring/race.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/task_group.hpp>
-#include <parkring/race.hpp>
 #include <parkring/when_all.hpp>
-#include <parkring/link.hpp>
 
 #include <parkring/this_task.hpp>
 #include <parkring/time.hpp>

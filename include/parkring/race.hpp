@@ -89,8 +89,8 @@ class race_awaiter : race_parent {
 template <class... As>
 class [[nodiscard("co_await it")]] race_operation {
  public:
-  explicit race_operation(As&&... a) : inner_(std::move(a)...) {}
-  auto operator co_await() && {
+  explicit race_operation(As && ... a) : inner_(std::move(a)...) {}
+  auto operator co_await()&& {
     return std::apply(
         [](As&... a) {
           return race_awaiter<await_result_t<As>...>(
@@ -108,11 +108,11 @@ class [[nodiscard("co_await it")]] race_operation {
 /// Awaits the first of `as` to finish; the others are dropped before the await returns.
 ///
 /// Gives `race_winner{index, value}` when all have one type, else a variant whose index says who
-/// won. *Completes when* the first has finished or thrown. *Owns* the awaitables. *Thread*: inside a
-/// task. *Drop*: drops all. *Errors*: what the first to finish throws.
+/// won. *Completes when* the first has finished or thrown. *Owns* the awaitables. *Thread*: inside
+/// a task. *Drop*: drops all. *Errors*: what the first to finish throws.
 template <detail::awaitable... As>
-  requires((!std::is_lvalue_reference_v<As>) && ... && (sizeof...(As) > 0))
-[[nodiscard("co_await it")]] auto race(As&&... as) {
+requires((!std::is_lvalue_reference_v<As>)&&... && (sizeof...(As) > 0))
+    [[nodiscard("co_await it")]] auto race(As&&... as) {
   return detail::race_operation<As...>(std::move(as)...);
 }
 

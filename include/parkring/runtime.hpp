@@ -21,7 +21,7 @@ namespace parkring {
 namespace exec {
 class core;
 struct runtime_access;
-}
+}  // namespace exec
 
 /// How a runtime is made. All sizes are upper limits, none is a promise of speed.
 struct runtime_options {
@@ -102,17 +102,15 @@ class runtime {
   /// gives its value. Other tasks stay where they are and go on with the next `run`.
   /// *Errors*: what `a` throws.
   template <detail::awaitable A>
-    requires(!std::is_lvalue_reference_v<A>)
-  detail::await_result_t<A> run(A&& a) {
+  requires(!std::is_lvalue_reference_v<A>) decltype(auto) run(A&& a) {
     using T = detail::await_result_t<A>;
-    return run_root<T>(detail::spawn_awaitable_on(core(), std::source_location::current(),
-                                                  std::forward<A>(a)));
+    return run_root<T>(
+        detail::spawn_awaitable_on(core(), std::source_location::current(), std::forward<A>(a)));
   }
 
   /// As `run(fn(args...))`, keeping the callable and the arguments as `spawn` does.
   template <class Fn, class... Args>
-    requires(!detail::awaitable<std::decay_t<Fn>>)
-  decltype(auto) run(Fn&& fn, Args&&... args) {
+  requires(!detail::awaitable<std::decay_t<Fn>>) decltype(auto) run(Fn&& fn, Args&&... args) {
     using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
     return run_root<T>(detail::spawn_on(core(), std::source_location::current(),
                                         std::forward<Fn>(fn), std::forward<Args>(args)...));
@@ -120,16 +118,15 @@ class runtime {
 
   /// Starts `fn(args...)` as a task; it runs during `run`. See `parkring::spawn`.
   template <class Fn, class... Args>
-    requires(!detail::awaitable<std::decay_t<Fn>>)
-  auto spawn(Fn&& fn, Args&&... args) {
+  requires(!detail::awaitable<std::decay_t<Fn>>) auto spawn(Fn&& fn, Args&&... args) {
     using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
     return make_handle<T>(detail::spawn_on(core(), std::source_location(), std::forward<Fn>(fn),
                                            std::forward<Args>(args)...));
   }
   /// Starts an awaitable as a task.
   template <detail::awaitable A>
-    requires(!std::is_lvalue_reference_v<A>)
-  auto spawn(A&& a, std::source_location where = std::source_location::current()) {
+  requires(!std::is_lvalue_reference_v<A>) auto spawn(
+      A&& a, std::source_location where = std::source_location::current()) {
     return make_handle<detail::await_result_t<A>>(
         detail::spawn_awaitable_on(core(), where, std::forward<A>(a)));
   }
@@ -171,8 +168,8 @@ class runtime {
 /// Makes a default runtime, runs `a` on it, tears everything down, and gives `a`'s value.
 /// *Errors*: what `a` throws; `std::system_error` when no ring can be made.
 template <detail::awaitable A>
-  requires(!std::is_lvalue_reference_v<A>)
-detail::await_result_t<A> run(A&& a, const runtime_options& options = {}) {
+requires(!std::is_lvalue_reference_v<A>) detail::await_result_t<A> run(
+    A&& a, const runtime_options& options = {}) {
   runtime rt(options);
   return rt.run(std::forward<A>(a));
 }

@@ -70,12 +70,12 @@ class join_awaiter : waiter {
 /// *Owns* the task; its destructor aborts it. *Thread*: awaited on the task's runtime; may be
 /// moved to and destroyed on any thread, also after the runtime's end. *Drop*: aborts the task.
 template <class T>
-class [[nodiscard("dropping the handle aborts the task; keep it, await it or detach() it")]]
-join_handle {
+class [[nodiscard(
+    "dropping the handle aborts the task; keep it, await it or detach() it")]] join_handle {
  public:
   using value_type = T;
 
-  join_handle(join_handle&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+  join_handle(join_handle && other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
   join_handle& operator=(join_handle&& other) noexcept {
     if (this != &other) {
       drop(false);
@@ -90,8 +90,8 @@ join_handle {
   /// *Completes when* the task has ended. *Owns* nothing: the handle keeps the task.
   /// *Thread*: on the task's runtime. *Drop*: stops waiting; the task goes on.
   /// *Errors*: what the task threw; `task_aborted` if it was aborted.
-  auto operator co_await() & { return join(); }
-  auto operator co_await() && { return join(); }
+  auto operator co_await()& { return join(); }
+  auto operator co_await()&& { return join(); }
 
   /// Destroys the task, wherever it waits; when it returns nothing of the task is left. Aborting
   /// the running task itself, or one it descends from, takes effect when it next suspends.
@@ -113,8 +113,8 @@ join_handle {
 
  private:
   template <class U>
-  friend join_handle<U> make_handle(detail::task_cell& cell) noexcept;
-  explicit join_handle(detail::task_cell& cell) noexcept : cell_(&cell) {}
+  friend join_handle<U> make_handle(detail::task_cell & cell) noexcept;
+  explicit join_handle(detail::task_cell & cell) noexcept : cell_(&cell) {}
 
   detail::join_awaiter<T> join() {
     PARKRING_CHECK(cell_ != nullptr, "this handle was moved from, detached or awaited elsewhere");
@@ -181,8 +181,7 @@ task_cell& spawn_awaitable_on(core_base& core, std::source_location where, A&& a
 /// task runs on the same runtime, first at the next turn. *Drop* of the handle aborts the task.
 /// *Errors*: what the task throws is thrown where it is joined.
 template <class Fn, class... Args>
-  requires(!detail::awaitable<std::decay_t<Fn>>)
-auto spawn(Fn&& fn, Args&&... args) {
+requires(!detail::awaitable<std::decay_t<Fn>>) auto spawn(Fn&& fn, Args&&... args) {
   detail::check_spawn_arguments<std::decay_t<Fn>, std::decay_t<Args>...>();
   using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
   return make_handle<T>(detail::spawn_on(detail::running_core(), std::source_location(),
@@ -194,8 +193,8 @@ auto spawn(Fn&& fn, Args&&... args) {
 /// *Completes when* (the task) the awaitable does. *Owns* the awaitable. *Thread*: inside a task.
 /// *Drop* of the handle aborts the task. *Errors*: thrown where the task is joined.
 template <detail::awaitable A>
-  requires(!std::is_lvalue_reference_v<A>)
-auto spawn(A&& a, std::source_location where = std::source_location::current()) {
+requires(!std::is_lvalue_reference_v<A>) auto spawn(
+    A&& a, std::source_location where = std::source_location::current()) {
   return make_handle<detail::await_result_t<std::decay_t<A>>>(
       detail::spawn_awaitable_on(detail::running_core(), where, std::forward<A>(a)));
 }

@@ -71,7 +71,7 @@ class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
   using promise_type = detail::task_promise<T>;
   using value_type = T;
 
-  task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  task(task && other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
   task& operator=(task&& other) noexcept {
     if (this != &other) {
       reset();
@@ -86,9 +86,7 @@ class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
 
   /// Starts the task and waits for its value: `co_await std::move(t)` or `co_await f()`.
   /// The frame moves into the awaiting coroutine and goes with it.
-  auto operator co_await() && {
-    return awaiter(take());
-  }
+  auto operator co_await()&& { return awaiter(take()); }
 
  private:
   friend promise_type;

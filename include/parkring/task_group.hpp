@@ -29,15 +29,14 @@ class task_group {
   /// Starts `fn(args...)` in the group. `fn` and the arguments are kept by the task, see
   /// `parkring::spawn`; its value is dropped, its error ends the group.
   template <class Fn, class... Args>
-    requires(!detail::awaitable<std::decay_t<Fn>>)
-  void spawn(Fn&& fn, Args&&... args) {
+  requires(!detail::awaitable<std::decay_t<Fn>>) void spawn(Fn&& fn, Args&&... args) {
     members_.add(detail::spawn_on(detail::running_core(), std::source_location(),
                                   std::forward<Fn>(fn), std::forward<Args>(args)...));
   }
   /// Starts an awaitable, such as a task, in the group.
   template <detail::awaitable A>
-    requires(!std::is_lvalue_reference_v<A>)
-  void spawn(A&& a, std::source_location where = std::source_location::current()) {
+  requires(!std::is_lvalue_reference_v<A>) void spawn(
+      A&& a, std::source_location where = std::source_location::current()) {
     members_.add(detail::spawn_awaitable_on(detail::running_core(), where, std::forward<A>(a)));
   }
 
@@ -66,7 +65,9 @@ class task_group {
     ~join_awaiter() {
       if (group_ != nullptr && group_->joiner_ == this) group_->end_join();
     }
-    bool await_ready() const noexcept { return complete() && detail::running_core().spend_budget(); }
+    bool await_ready() const noexcept {
+      return complete() && detail::running_core().spend_budget();
+    }
     void await_suspend(std::coroutine_handle<> h) {
       PARKRING_CHECK(group_->joiner_ == nullptr, "a group is joined by one waiter at a time");
       frame = h.address();

@@ -17,9 +17,10 @@ class yield_awaiter : waiter {
   void await_resume() const noexcept {}
 };
 
-struct [[nodiscard("co_await it")]] yield_operation {
-  yield_awaiter operator co_await() && noexcept { return {}; }
-};
+struct [[nodiscard("co_await it")]] yield_operation{
+    yield_awaiter operator co_await()&& noexcept {return {};
+}  // namespace detail
+};  // namespace parkring
 
 }  // namespace detail
 

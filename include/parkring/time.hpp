@@ -16,11 +16,13 @@ using steady_time = std::chrono::steady_clock::time_point;
 
 /// Nanoseconds of the steady clock; what lies before its start is 0.
 [[nodiscard]] inline std::uint64_t to_ns(steady_time t) noexcept {
-  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
+  const auto ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
   return ns < 0 ? 0 : static_cast<std::uint64_t>(ns);
 }
 
-/// A duration in whole nanoseconds, rounded up; what is not positive is 0, what is too long "for ever".
+/// A duration in whole nanoseconds, rounded up; what is not positive is 0, what is too long "for
+/// ever".
 template <class Rep, class Period>
 [[nodiscard]] constexpr std::uint64_t ns_of(std::chrono::duration<Rep, Period> d) noexcept {
   if (!(d > d.zero())) return 0;
@@ -55,9 +57,7 @@ class sleep_awaiter {
  public:
   explicit sleep_awaiter(wake_time t) noexcept : timer_(t) {}
   bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> h) noexcept {
-    timer_.arm(running_core(), h);
-  }
+  void await_suspend(std::coroutine_handle<> h) noexcept { timer_.arm(running_core(), h); }
   void await_resume() const noexcept {}
 
  private:
@@ -67,7 +67,7 @@ class sleep_awaiter {
 class [[nodiscard("co_await it")]] sleep_operation {
  public:
   explicit sleep_operation(wake_time t) noexcept : time_(t) {}
-  sleep_awaiter operator co_await() && noexcept { return sleep_awaiter(time_); }
+  sleep_awaiter operator co_await()&& noexcept { return sleep_awaiter(time_); }
 
  private:
   wake_time time_;

@@ -116,8 +116,8 @@ class direct_timeout_awaiter {
 template <class A>
 class [[nodiscard("co_await it")]] timeout_operation {
  public:
-  timeout_operation(wake_time t, A&& a) : time_(t), inner_(std::move(a)) {}
-  auto operator co_await() && {
+  timeout_operation(wake_time t, A && a) : time_(t), inner_(std::move(a)) {}
+  auto operator co_await()&& {
     using T = await_result_t<A>;
     using awaiter = std::remove_cvref_t<decltype(awaiter_of(std::declval<A>()))>;
     if constexpr (tells_done<awaiter>)
@@ -139,8 +139,8 @@ class [[nodiscard("co_await it")]] timeout_operation {
 /// before the await returns. A result that has been produced is not thrown away for the timeout.
 /// *Owns* `a`. *Thread*: inside a task. *Drop*: drops `a`. *Errors*: what `a` throws.
 template <detail::awaitable A>
-  requires(!std::is_lvalue_reference_v<A>)
-[[nodiscard("co_await it")]] auto timeout_at(std::chrono::steady_clock::time_point t, A&& a) {
+requires(!std::is_lvalue_reference_v<A>)
+    [[nodiscard("co_await it")]] auto timeout_at(std::chrono::steady_clock::time_point t, A&& a) {
   return detail::timeout_operation<A>(detail::wake_at(t), std::move(a));
 }
 
@@ -149,8 +149,8 @@ template <detail::awaitable A>
 /// *Completes when* `a` does or the time is up; it counts and is rounded as that of `sleep_for`.
 /// *Owns* `a`. *Thread*: inside a task. *Drop*: drops `a`. *Errors*: what `a` throws.
 template <class Rep, class Period, detail::awaitable A>
-  requires(!std::is_lvalue_reference_v<A>)
-[[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d, A&& a) {
+requires(!std::is_lvalue_reference_v<A>)
+    [[nodiscard("co_await it")]] auto timeout(std::chrono::duration<Rep, Period> d, A&& a) {
   return detail::timeout_operation<A>(detail::wake_after(d), std::move(a));
 }
 

@@ -114,8 +114,8 @@ class all_of_awaiter : all_parent {
 template <class... As>
 class [[nodiscard("co_await it")]] all_operation {
  public:
-  explicit all_operation(As&&... a) : inner_(std::move(a)...) {}
-  auto operator co_await() && {
+  explicit all_operation(As && ... a) : inner_(std::move(a)...) {}
+  auto operator co_await()&& {
     return std::apply(
         [](As&... a) {
           return all_awaiter<await_result_t<As>...>(
@@ -131,8 +131,8 @@ class [[nodiscard("co_await it")]] all_operation {
 template <class A>
 class [[nodiscard("co_await it")]] all_of_operation {
  public:
-  explicit all_of_operation(std::vector<A>&& a) : inner_(std::move(a)) {}
-  auto operator co_await() && {
+  explicit all_of_operation(std::vector<A> && a) : inner_(std::move(a)) {}
+  auto operator co_await()&& {
     using T = await_result_t<A>;
     std::vector<branch<T>> branches;
     branches.reserve(inner_.size());
@@ -152,8 +152,8 @@ class [[nodiscard("co_await it")]] all_of_operation {
 /// has thrown: then the others are dropped. *Owns* the awaitables. *Thread*: inside a task. *Drop*:
 /// drops all. *Errors*: the first that any of them throws.
 template <detail::awaitable... As>
-  requires((!std::is_lvalue_reference_v<As>) && ...)
-[[nodiscard("co_await it")]] auto when_all(As&&... as) {
+requires((!std::is_lvalue_reference_v<As>)&&...)
+    [[nodiscard("co_await it")]] auto when_all(As&&... as) {
   return detail::all_operation<As...>(std::move(as)...);
 }
 

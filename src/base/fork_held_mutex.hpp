@@ -6,8 +6,8 @@
 // needs to know nothing of forks.
 //
 // Lock order: the list of these mutexes, then each of them. While holding one, take no other, and
-// make and destroy none. The homes' mutexes (home.cpp), which a fork holds in the same way, are never
-// taken together with these, so the order between the two does not matter.
+// make and destroy none. The homes' mutexes (home.cpp), which a fork holds in the same way, are
+// never taken together with these, so the order between the two does not matter.
 #pragma once
 
 #include <mutex>

@@ -27,7 +27,8 @@ struct stock {
 stock& homes() {
   static stock* s = [] {
     auto made = std::make_unique<stock>();
-    if (::pthread_atfork(&fork_access::before, &fork_access::in_parent, &fork_access::in_child) != 0)
+    if (::pthread_atfork(&fork_access::before, &fork_access::in_parent, &fork_access::in_child) !=
+        0)
       throw std::bad_alloc();
     return made.release();
   }();
@@ -36,10 +37,10 @@ stock& homes() {
 
 }  // namespace
 
-// A forked child has a copy of the memory, but no ring: there every runtime counts as gone. All homes'
-// mutexes are held over the fork, so the child finds them, and what they guard, in order. So are the
-// pools' (base/fork_held_mutex.hpp). That of the blocking threads is not: without a runtime nothing
-// in the child reaches it.
+// A forked child has a copy of the memory, but no ring: there every runtime counts as gone. All
+// homes' mutexes are held over the fork, so the child finds them, and what they guard, in order. So
+// are the pools' (base/fork_held_mutex.hpp). That of the blocking threads is not: without a runtime
+// nothing in the child reaches it.
 //
 // Lock order: the stock, then each home. A home's mutex is held while its waker is called, which
 // takes no other.

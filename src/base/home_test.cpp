@@ -21,8 +21,8 @@ struct owner {
   home* at;
   home_ref ref;
   owner() {
-    at = &home::open(core, core.ready,
-                     [](void* self) noexcept { ++static_cast<owner*>(self)->wakes; }, this);
+    at = &home::open(
+        core, core.ready, [](void* self) noexcept { ++static_cast<owner*>(self)->wakes; }, this);
     ref = {at, at->generation()};
   }
   ~owner() {

@@ -139,7 +139,9 @@ void buffer_block::unlocked_slowly() noexcept {
 
 std::byte* take_adopted(buffer_block& block) noexcept {
   buffer_storage& s = *block.storage;
-  if (s.adopted == nullptr || block.data != s.adopted.get() || s.parts.load(std::memory_order_acquire) != 1) return nullptr;
+  if (s.adopted == nullptr || block.data != s.adopted.get() ||
+      s.parts.load(std::memory_order_acquire) != 1)
+    return nullptr;
   return s.adopted.release();
 }
 
@@ -151,8 +153,8 @@ void throw_locked(const buffer_block& block) {
       block.holder->type->describe(*block.holder, who = "");
   }
   throw parkring::buffer_locked(std::string("the buffer is still being ") +
-                      (block.is_written() ? "written" : "read") + " by " + who +
-                      "; await the request, or co_await buffer.returned(), first");
+                                (block.is_written() ? "written" : "read") + " by " + who +
+                                "; await the request, or co_await buffer.returned(), first");
 }
 
 void wait_for_return(buffer_block& block, const home_ref& by, waiter& w) {

@@ -23,7 +23,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void put(buffer& b, std::string_view text) { std::memcpy(b.bytes().data(), text.data(), text.size()); }
+void put(buffer& b, std::string_view text) {
+  std::memcpy(b.bytes().data(), text.data(), text.size());
+}
 
 TEST(Buffer, an_empty_one_has_no_bytes_and_no_lock) {
   buffer b;
@@ -212,10 +214,12 @@ TEST_F(LockedBuffer, dropped_with_its_read_it_goes_back_to_the_pool_by_itself) {
   rt.run([&]() -> task<> {
     fs::file f = co_await fs::open(path_, on_the_ring);
     for (int i = 0; i < 50; ++i) {
-      auto h = spawn([](fs::file& from) -> task<> {
-        buffer b(4096);
-        co_await from.read_at(b, 0);
-      }, std::ref(f));
+      auto h = spawn(
+          [](fs::file& from) -> task<> {
+            buffer b(4096);
+            co_await from.read_at(b, 0);
+          },
+          std::ref(f));
       co_await yield();
     }
     while (rt.counters().buffers != 0) co_await yield();

@@ -27,7 +27,8 @@ class registered_buffers {
 
   /// The index under which the ring knows the block's memory, or -1.
   [[nodiscard]] int index_of(detail::buffer_block& block) noexcept {
-    if (block.registered_with == id_) [[likely]] return block.registered_index;
+    if (block.registered_with == id_) [[likely]]
+      return block.registered_index;
     return look_up(block);
   }
 
@@ -41,7 +42,7 @@ class registered_buffers {
   ring::ring& ring_;
   std::shared_ptr<buf::pool> pool_;
   std::uint64_t id_;
-  unsigned slots_ = 0;       // of the ring's table
+  unsigned slots_ = 0;  // of the ring's table
   unsigned registered_ = 0;
   bool table_made_ = false;
   bool enabled_;

@@ -195,9 +195,9 @@ TEST(Blocking, a_call_wakes_its_runtime_although_every_record_is_in_use) {
   rt.run([]() -> task<> {
     // A sleeping runtime hears of other threads by a request of its own.
     auto n = co_await timeout(10s, blocking([] {
-      std::this_thread::sleep_for(2ms);
-      return 4;
-    }));
+                                std::this_thread::sleep_for(2ms);
+                                return 4;
+                              }));
     EXPECT_EQ(n, std::optional(4));
   });
 }

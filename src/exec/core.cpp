@@ -59,7 +59,8 @@ core::core(const runtime_options& o, kernel::kernel& kernel)
     throw std::system_error(-answer, std::generic_category(),
                             "io_uring_register: the ring could not be enabled on this thread");
   home_ = &detail::home::open(
-      *this, ready, [](void* self) noexcept { static_cast<core*>(self)->driver.wake.unpark(); }, this);
+      *this, ready, [](void* self) noexcept { static_cast<core*>(self)->driver.wake.unpark(); },
+      this);
   home_of = {home_, home_->generation()};
   live_operations = &ops.slab().live_count();
 }
@@ -73,7 +74,8 @@ core::~core() { shut_down(); }
     current = w->task;
     budget = full_budget;
     std::coroutine_handle<>::from_address(w->frame).resume();
-    if (attention) [[unlikely]] attend();
+    if (attention) [[unlikely]]
+      attend();
   }
   current = nullptr;
 }
@@ -86,7 +88,8 @@ void core::run_until_ended(const detail::task_cell& target) {
   stack_base = detail::stack_pointer();
   while (target.state == detail::task_state::live) {
     run_batch();
-    if (home_->has_messages()) [[unlikely]] run_messages();
+    if (home_->has_messages()) [[unlikely]]
+      run_messages();
     if (target.state != detail::task_state::live) break;
     ++driver.turns;
     driver.park(ready.empty());
@@ -113,8 +116,9 @@ void core::run_messages() noexcept {
 
 void core::shut_down() noexcept {
   const core_scope scope(*this);
-  PARKRING_CHECK(!running_, "a runtime cannot be destroyed from inside one of its tasks; let the "
-                            "task return to run() first");
+  PARKRING_CHECK(!running_,
+                 "a runtime cannot be destroyed from inside one of its tasks; let the "
+                 "task return to run() first");
   closing = true;
   while (detail::task_cell* t = tasks.front()) detail::abort(*t);
   const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
@@ -122,7 +126,8 @@ void core::shut_down() noexcept {
   driver.wake.stop();
   ops.orphan_all();
   ops.fill_queue();
-  driver.ring.enter(0, nullptr, 0);  // what is to finish begins before the blocking calls are awaited
+  driver.ring.enter(0, nullptr,
+                    0);  // what is to finish begins before the blocking calls are awaited
   blocking.stop(options.shutdown_patience);
   run_messages();
   ops.orphan_all();  // what the messages may have added
@@ -155,19 +160,19 @@ void core::drain(std::uint64_t cancel_at, std::uint64_t give_up) noexcept {
                                           static_cast<std::int64_t>(left % 1'000'000'000u)};
     // A cancel that found the queue full must go before there is anything to wait for.
     const bool go_on = driver.ring.completions_waiting() || ops.backlog();
-    driver.ring.enter(go_on ? 0 : 1, &timeout,
-                      kernel::abi::enter_getevents);
+    driver.ring.enter(go_on ? 0 : 1, &timeout, kernel::abi::enter_getevents);
     idle = ops.reap() == 0;
     run_messages();
   }
 }
 
 void core::report_unfinished(std::size_t n) noexcept {
-  std::fprintf(stderr,
-               "parkring: %zu request(s) that were left to finish had not when the patience of %lld "
-               "ms was nearly over, and were cancelled; raise runtime_options::shutdown_patience, "
-               "or await them\n",
-               n, static_cast<long long>(options.shutdown_patience.count()));
+  std::fprintf(
+      stderr,
+      "parkring: %zu request(s) that were left to finish had not when the patience of %lld "
+      "ms was nearly over, and were cancelled; raise runtime_options::shutdown_patience, "
+      "or await them\n",
+      n, static_cast<long long>(options.shutdown_patience.count()));
 }
 
 void core::report_leaks() noexcept {
@@ -197,7 +202,8 @@ runtime_counters core::counters() noexcept {
   c.refused_enters = driver.refusals;
   c.wakes = driver.wake.wakes.load(std::memory_order_relaxed);
   tasks.for_each([&](detail::task_cell&) { ++c.tasks; });
-  const std::size_t own = driver.wake.holds_record() ? 1 : 0;  // the waker's watch is not the user's
+  const std::size_t own =
+      driver.wake.holds_record() ? 1 : 0;  // the waker's watch is not the user's
   c.operations = ops.live() - own;
   c.orphans = ops.orphans() - own;
   c.buffers = buffers.pool().in_use();

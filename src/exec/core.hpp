@@ -7,7 +7,8 @@
 // Teardown, in this order and no other:
 //   1. no new work: a task launched from now on is destroyed at once;
 //   2. all tasks are destroyed, so no frame is left that a completion could want to resume;
-//   3. every request becomes an orphan, and is cancelled unless it is left to finish for its effect:
+//   3. every request becomes an orphan, and is cancelled unless it is left to finish for its
+//   effect:
 //      writes to regular files, and sync;
 //   4. the ring is driven until no record is live, at most `shutdown_patience` long; when a quarter
 //      of that is left, what was to finish is cancelled too, and reported;
@@ -70,8 +71,8 @@ class core final : public detail::core_base {
   void run_messages() noexcept;
   void destroy_doomed() noexcept;
   void shut_down() noexcept;
-  /// Drives the ring until no record is live, or the clock reads `give_up`. At `cancel_at` it cancels
-  /// what it had left to finish.
+  /// Drives the ring until no record is live, or the clock reads `give_up`. At `cancel_at` it
+  /// cancels what it had left to finish.
   void drain(std::uint64_t cancel_at, std::uint64_t give_up) noexcept;
   void report_unfinished(std::size_t n) noexcept;
   void report_leaks() noexcept;

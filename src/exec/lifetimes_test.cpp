@@ -39,10 +39,13 @@ struct spawns_at_its_end {
   spawns_at_its_end(spawns_at_its_end&& other) noexcept : ran(std::exchange(other.ran, nullptr)) {}
   ~spawns_at_its_end() {
     if (ran == nullptr) return;
-    spawn([](int* r) -> task<> {
-      co_await yield();
-      ++*r;
-    }, ran).detach();
+    spawn(
+        [](int* r) -> task<> {
+          co_await yield();
+          ++*r;
+        },
+        ran)
+        .detach();
   }
 };
 

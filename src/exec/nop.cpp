@@ -19,7 +19,9 @@ const record_type nop_type = {
 
 }  // namespace
 
-record* nop_request::make(op_waiter&) noexcept { return exec::this_core().driver.ops.acquire(nop_type); }
+record* nop_request::make(op_waiter&) noexcept {
+  return exec::this_core().driver.ops.acquire(nop_type);
+}
 
 void nop_request::start(op_waiter& w) noexcept {
   auto& ops = exec::this_core().driver.ops;

@@ -135,8 +135,8 @@ TEST(Race, a_failure_of_a_loser_is_not_heard_of) {
 TEST(Race, dropping_it_drops_everyone) {
   auto held = std::make_shared<int>(1);
   auto body = [&]() -> task<> {
-    auto h = spawn([](std::shared_ptr<int> p) -> task<> { co_await race(waits(p), waits(p)); },
-                   held);
+    auto h =
+        spawn([](std::shared_ptr<int> p) -> task<> { co_await race(waits(p), waits(p)); }, held);
     co_await yield();
     co_await yield();
     EXPECT_GT(held.use_count(), 2);

@@ -105,10 +105,12 @@ TEST_F(Root, members_and_callables_that_only_move_can_be_spawned) {
     auto by_pointer = spawn(&counter::more, &c, 2);
     auto on_copy = spawn(&counter::more, c, 4);
     auto owned = std::make_unique<int>(7);
-    auto only_moves = spawn([p = std::move(owned)](std::unique_ptr<int> q) -> task<int> {
-      co_await yield();
-      co_return *p + *q;
-    }, std::make_unique<int>(1));
+    auto only_moves = spawn(
+        [p = std::move(owned)](std::unique_ptr<int> q) -> task<int> {
+          co_await yield();
+          co_return *p + *q;
+        },
+        std::make_unique<int>(1));
     int n = co_await by_pointer;
     EXPECT_EQ(n, 7);
     n = co_await on_copy;
@@ -147,10 +149,12 @@ TEST_F(Root, an_argument_that_cannot_be_copied_starts_nothing_and_leaves_nothing
 TEST_F(Root, what_the_call_throws_is_thrown_where_the_task_is_joined) {
   auto held = std::make_shared<int>(0);
   auto body = [&]() -> task<> {
-    auto h = spawn([](std::shared_ptr<int> p) -> task<int> {  // not a coroutine: throws in the call
-      if (p != nullptr) throw std::runtime_error("before there is a task");
-      return adds_to(*p, 1);
-    }, held);
+    auto h = spawn(
+        [](std::shared_ptr<int> p) -> task<int> {  // not a coroutine: throws in the call
+          if (p != nullptr) throw std::runtime_error("before there is a task");
+          return adds_to(*p, 1);
+        },
+        held);
     EXPECT_EQ(held.use_count(), 2);
     bool caught = false;
     try {
@@ -214,10 +218,12 @@ TEST_F(Root, a_task_aborted_before_its_turn_is_never_called_but_its_parts_are_de
   auto held = std::make_shared<int>(0);
   bool called = false;
   auto body = [&]() -> task<> {
-    auto h = spawn([&called, held](std::shared_ptr<int>) -> task<> {
-      called = true;
-      co_return;
-    }, held);
+    auto h = spawn(
+        [&called, held](std::shared_ptr<int>) -> task<> {
+          called = true;
+          co_return;
+        },
+        held);
     EXPECT_EQ(held.use_count(), 3);
     h.abort();
     EXPECT_EQ(held.use_count(), 1);

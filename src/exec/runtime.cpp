@@ -46,8 +46,6 @@ void runtime::run_until_ended(detail::task_cell& cell) { core_->run_until_ended(
 
 runtime_counters runtime::counters() const noexcept { return core_->counters(); }
 
-std::string_view runtime::kernel() const noexcept {
-  return core_->driver.ring.served_by().name();
-}
+std::string_view runtime::kernel() const noexcept { return core_->driver.ring.served_by().name(); }
 
 }  // namespace parkring

@@ -39,16 +39,19 @@ TEST(Runtime, runs_tasks_callables_and_other_awaitables) {
   runtime rt;
   EXPECT_EQ(rt.run(number(1)), 1);
   EXPECT_EQ(rt.run(number, 2), 2);
-  EXPECT_EQ(rt.run([](std::unique_ptr<int> p) -> task<int> { co_return *p; },
-                   std::make_unique<int>(3)),
-            3);
+  EXPECT_EQ(
+      rt.run([](std::unique_ptr<int> p) -> task<int> { co_return *p; }, std::make_unique<int>(3)),
+      3);
   rt.run(nop());
   rt.run(sleep_for(1us));
 }
 
 TEST(Runtime, throws_what_the_task_throws_and_can_be_used_again) {
   runtime rt;
-  EXPECT_THROW(rt.run([]() -> task<> { throw std::logic_error("x"); co_return; }),
+  EXPECT_THROW(rt.run([]() -> task<> {
+    throw std::logic_error("x");
+    co_return;
+  }),
                std::logic_error);
   EXPECT_EQ(rt.run(number(4)), 4);
 }
@@ -118,7 +121,6 @@ TEST(Runtime, tasks_spawned_by_destructors_at_its_end_are_destroyed_at_once) {
   }
   EXPECT_EQ(held.use_count(), 1);
 }
-
 
 TEST(Runtime, post_runs_functions_in_order_from_any_thread) {
   runtime rt;

@@ -39,10 +39,12 @@ class Spawn : public ::testing::Test {
 TEST_F(Spawn, a_joined_task_gives_its_value) {
   auto body = []() -> task<> {
     auto number = spawn([](int a, int b) -> task<int> { co_return a + b; }, 1, 2);
-    auto owner = spawn([](std::unique_ptr<int> p) -> task<std::unique_ptr<int>> {
-      co_await nop();
-      co_return p;
-    }, std::make_unique<int>(4));
+    auto owner = spawn(
+        [](std::unique_ptr<int> p) -> task<std::unique_ptr<int>> {
+          co_await nop();
+          co_return p;
+        },
+        std::make_unique<int>(4));
     auto nothing = spawn(turns(2));
     auto p = co_await owner;
     EXPECT_EQ(*p, 4);
@@ -146,10 +148,12 @@ TEST_F(Spawn, aborting_an_unstarted_a_ready_and_a_waiting_task_leaves_nothing_of
   auto held = std::make_shared<int>(1);
   auto body = [&]() -> task<> {
     auto waiting = spawn(waits(held));
-    auto ready = spawn([](std::shared_ptr<int> p) -> task<int> {
-      for (;;) co_await yield();
-      co_return *p;
-    }, held);
+    auto ready = spawn(
+        [](std::shared_ptr<int> p) -> task<int> {
+          for (;;) co_await yield();
+          co_return *p;
+        },
+        held);
     co_await yield();
     auto unstarted = spawn(waits(held));
     EXPECT_GT(held.use_count(), 3);
@@ -181,9 +185,9 @@ TEST_F(Spawn, aborting_a_done_task_keeps_its_result) {
 TEST_F(Spawn, an_abort_wakes_the_one_that_joins) {
   auto body = []() -> task<> {
     auto h = spawn(waits(std::make_shared<int>(1)));
-    auto joiner = spawn([](join_handle<int>& target) -> task<bool> {
-      co_return co_await join_is_aborted(target);
-    }, std::ref(h));
+    auto joiner = spawn(
+        [](join_handle<int>& target) -> task<bool> { co_return co_await join_is_aborted(target); },
+        std::ref(h));
     co_await turns(2);
     h.abort();
     const bool aborted = co_await joiner;
@@ -197,13 +201,15 @@ TEST_F(Spawn, a_task_that_aborts_itself_ends_at_its_next_suspension) {
   bool before = false, after = false;
   auto body = [&]() -> task<> {
     std::optional<join_handle<int>> self;
-    self.emplace(spawn([&](std::shared_ptr<int>) -> task<int> {
-      self->abort();
-      before = true;  // still runs
-      co_await yield();
-      after = true;
-      co_return 0;
-    }, held));
+    self.emplace(spawn(
+        [&](std::shared_ptr<int>) -> task<int> {
+          self->abort();
+          before = true;  // still runs
+          co_await yield();
+          after = true;
+          co_return 0;
+        },
+        held));
     const bool aborted = co_await join_is_aborted(*self);
     EXPECT_TRUE(aborted);
     EXPECT_EQ(held.use_count(), 1);
@@ -287,9 +293,18 @@ TEST_F(Spawn, a_detached_task_goes_on_by_itself) {
 TEST_F(Spawn, a_detached_task_that_fails_is_counted_and_harms_nobody) {
   runtime rt;
   rt.run([]() -> task<> {
-    spawn([]() -> task<> { throw std::runtime_error("nobody joins this"); co_return; }).detach();
-    spawn([]() -> task<int> { throw std::runtime_error("nor this"); co_return 1; }).detach();
-    spawn([]() -> task<std::string> { throw 1; co_return ""; }).detach();
+    spawn([]() -> task<> {
+      throw std::runtime_error("nobody joins this");
+      co_return;
+    }).detach();
+    spawn([]() -> task<int> {
+      throw std::runtime_error("nor this");
+      co_return 1;
+    }).detach();
+    spawn([]() -> task<std::string> {
+      throw 1;
+      co_return "";
+    }).detach();
     co_await turns(3);
   });
   EXPECT_EQ(rt.counters().tasks_failed, 3U);
@@ -328,10 +343,12 @@ TEST_F(Spawn, tasks_may_be_joined_in_any_order) {
   auto body = []() -> task<> {
     std::vector<join_handle<int>> all;
     for (int i = 0; i < 10; ++i)
-      all.push_back(spawn([](int n) -> task<int> {
-        co_await turns(10 - n);
-        co_return n;
-      }, i));
+      all.push_back(spawn(
+          [](int n) -> task<int> {
+            co_await turns(10 - n);
+            co_return n;
+          },
+          i));
     for (std::size_t i = all.size(); i-- > 0;) {
       const int n = co_await all[i];
       EXPECT_EQ(n, static_cast<int>(i));

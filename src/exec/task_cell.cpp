@@ -50,7 +50,8 @@ void end_membership(task_cell& cell) noexcept {
   cell_group* group = cell.group;
   if (group == nullptr) return;
   leave_group(cell);
-  if (cell.state == task_state::done && group->error == nullptr) group->error = cell.type->error_of(cell);
+  if (cell.state == task_state::done && group->error == nullptr)
+    group->error = cell.type->error_of(cell);
   wake_group_joiner(*group);
   release(cell);  // the handle's reference
 }

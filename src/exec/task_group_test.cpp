@@ -32,11 +32,13 @@ TEST(TaskGroup, join_waits_for_all) {
     task_group g;
     co_await g.join();  // of nothing
     for (int i = 0; i < 20; ++i)
-      g.spawn([&](int n) -> task<int> {
-        co_await turns(n % 5);
-        ++finished;
-        co_return n;
-      }, i);
+      g.spawn(
+          [&](int n) -> task<int> {
+            co_await turns(n % 5);
+            ++finished;
+            co_return n;
+          },
+          i);
     EXPECT_EQ(g.size(), 20U);
     co_await g.join();
     EXPECT_EQ(g.size(), 0U);
@@ -91,7 +93,10 @@ TEST(TaskGroup, the_first_error_aborts_the_rest_and_is_thrown) {
     EXPECT_EQ(g.size(), 0U);
     EXPECT_EQ(held.use_count(), 1);
     bool ran = false;
-    g.spawn([&]() -> task<> { ran = true; co_return; });
+    g.spawn([&]() -> task<> {
+      ran = true;
+      co_return;
+    });
     co_await g.join();
     EXPECT_TRUE(ran) << "after an error the group can be used again";
     co_return what;
@@ -102,7 +107,10 @@ TEST(TaskGroup, the_first_error_aborts_the_rest_and_is_thrown) {
 TEST(TaskGroup, an_error_before_the_join_is_thrown_by_the_join) {
   auto body = []() -> task<> {
     task_group g;
-    g.spawn([]() -> task<int> { throw 7; co_return 1; });
+    g.spawn([]() -> task<int> {
+      throw 7;
+      co_return 1;
+    });
     co_await turns(3);
     co_await g.join();
   };
@@ -130,11 +138,13 @@ TEST(TaskGroup, abort_all_wakes_the_joiner_and_leaves_nothing) {
     task_group g;
     g.spawn(waits(held));
     g.spawn(waits(held));
-    auto aborter = spawn([](task_group& group) -> task<> {
-      co_await turns(3);
-      group.abort_all();
-      group.abort_all();
-    }, std::ref(g));
+    auto aborter = spawn(
+        [](task_group& group) -> task<> {
+          co_await turns(3);
+          group.abort_all();
+          group.abort_all();
+        },
+        std::ref(g));
     co_await g.join();
     EXPECT_EQ(g.size(), 0U);
     EXPECT_EQ(held.use_count(), 1);
@@ -149,12 +159,14 @@ TEST(TaskGroup, a_member_may_abort_its_own_group) {
   auto body = [&]() -> task<> {
     task_group g;
     g.spawn(waits(held));
-    g.spawn([&](std::shared_ptr<int>) -> task<> {
-      g.abort_all();
-      EXPECT_EQ(g.size(), 0U);
-      co_await yield();
-      went_on = true;
-    }, held);
+    g.spawn(
+        [&](std::shared_ptr<int>) -> task<> {
+          g.abort_all();
+          EXPECT_EQ(g.size(), 0U);
+          co_await yield();
+          went_on = true;
+        },
+        held);
     co_await g.join();
     co_await turns(2);
     EXPECT_EQ(held.use_count(), 1);
@@ -168,10 +180,12 @@ TEST(TaskGroup, a_member_may_destroy_its_own_group) {
   auto body = [&]() -> task<> {
     auto g = std::make_unique<task_group>();
     g->spawn(waits(held));
-    g->spawn([&](std::shared_ptr<int>) -> task<> {
-      g.reset();
-      co_await yield();
-    }, held);
+    g->spawn(
+        [&](std::shared_ptr<int>) -> task<> {
+          g.reset();
+          co_await yield();
+        },
+        held);
     co_await turns(3);
     EXPECT_EQ(held.use_count(), 1);
   };
@@ -182,14 +196,16 @@ TEST(TaskGroup, destroying_it_tells_the_joiner) {
   auto body = []() -> task<> {
     auto g = std::make_unique<task_group>();
     g->spawn(waits(nullptr));
-    auto joiner = spawn([](task_group& group) -> task<bool> {
-      try {
-        co_await group.join();
-      } catch (const task_aborted&) {
-        co_return true;
-      }
-      co_return false;
-    }, std::ref(*g));
+    auto joiner = spawn(
+        [](task_group& group) -> task<bool> {
+          try {
+            co_await group.join();
+          } catch (const task_aborted&) {
+            co_return true;
+          }
+          co_return false;
+        },
+        std::ref(*g));
     co_await turns(2);
     g.reset();
     const bool told = co_await joiner;
@@ -220,7 +236,10 @@ TEST(TaskGroup, the_drop_of_a_join_leaves_the_members_running) {
 TEST(TaskGroup, a_group_dropped_with_an_unheard_error_is_silent) {
   auto body = []() -> task<> {
     task_group g;
-    g.spawn([]() -> task<> { throw 1; co_return; });
+    g.spawn([]() -> task<> {
+      throw 1;
+      co_return;
+    });
     co_await turns(2);
   };
   run(body());
@@ -229,12 +248,14 @@ TEST(TaskGroup, a_group_dropped_with_an_unheard_error_is_silent) {
 TEST(TaskGroup, ending_the_task_that_owns_it_ends_the_members) {
   auto held = std::make_shared<int>(1);
   auto body = [&]() -> task<> {
-    auto owner = spawn([](std::shared_ptr<int> p) -> task<> {
-      task_group g;
-      g.spawn(waits(p));
-      g.spawn(waits(p));
-      co_await g.join();
-    }, held);
+    auto owner = spawn(
+        [](std::shared_ptr<int> p) -> task<> {
+          task_group g;
+          g.spawn(waits(p));
+          g.spawn(waits(p));
+          co_await g.join();
+        },
+        held);
     co_await turns(3);
     EXPECT_GT(held.use_count(), 2);
     owner.abort();

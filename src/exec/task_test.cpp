@@ -83,7 +83,10 @@ TEST(Task, passes_exceptions_through_every_level) {
     EXPECT_EQ(run(outer()), "deep");
     EXPECT_THROW(run(middle(later)), std::runtime_error);
   }
-  auto nothing = []() -> task<> { throw 42; co_return; };
+  auto nothing = []() -> task<> {
+    throw 42;
+    co_return;
+  };
   EXPECT_THROW(run(nothing()), int);
 }
 

@@ -23,12 +23,14 @@ TEST(Yield, gives_every_ready_task_its_turn_in_order) {
   auto body = [&]() -> task<> {
     task_group g;
     for (const char c : {'a', 'b', 'c'})
-      g.spawn([&](char name) -> task<> {
-        for (int i = 0; i < 4; ++i) {
-          order += name;
-          co_await yield();
-        }
-      }, c);
+      g.spawn(
+          [&](char name) -> task<> {
+            for (int i = 0; i < 4; ++i) {
+              order += name;
+              co_await yield();
+            }
+          },
+          c);
     co_await g.join();
   };
   run(body());
@@ -41,9 +43,11 @@ TEST(Yield, many_tasks_advance_evenly) {
   auto body = [&]() -> task<> {
     task_group g;
     for (auto& s : steps)
-      g.spawn([&](int& mine) -> task<> {
-        for (;; co_await yield()) ++mine;
-      }, std::ref(s));
+      g.spawn(
+          [&](int& mine) -> task<> {
+            for (;; co_await yield()) ++mine;
+          },
+          std::ref(s));
     for (int i = 0; i < 50; ++i) co_await yield();
     const auto [least, most] = std::minmax_element(steps.begin(), steps.end());
     EXPECT_GE(*least, 49);
@@ -77,8 +81,8 @@ TEST(Budget, awaits_that_are_always_ready_let_the_others_run) {
       while (!stop) co_await done;
     });
     co_await yield();
-    co_await nop();              // requests go on
-    co_await sleep_for(500us);   // timers too
+    co_await nop();             // requests go on
+    co_await sleep_for(500us);  // timers too
     stop = true;
     co_await greedy;
   };
@@ -107,9 +111,11 @@ TEST(Budget, joining_an_empty_group_again_and_again_lets_the_others_run) {
 TEST(Yield, a_dropped_yield_is_gone) {
   auto held = std::make_shared<int>(1);
   auto body = [&]() -> task<> {
-    auto h = spawn([](std::shared_ptr<int>) -> task<> {
-      for (;;) co_await yield();
-    }, held);
+    auto h = spawn(
+        [](std::shared_ptr<int>) -> task<> {
+          for (;;) co_await yield();
+        },
+        held);
     co_await yield();
     h.abort();
     EXPECT_EQ(held.use_count(), 1);

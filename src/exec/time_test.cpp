@@ -42,7 +42,10 @@ TEST(Sleep, of_nothing_or_less_gives_the_others_their_turn) {
   auto body = []() -> task<> {
     for (const auto d : {0ns, -1ns, std::chrono::nanoseconds::min()}) {
       bool other = false;
-      auto h = spawn([&]() -> task<> { other = true; co_return; });
+      auto h = spawn([&]() -> task<> {
+        other = true;
+        co_return;
+      });
       co_await sleep_for(d);
       EXPECT_TRUE(other);
       co_await h;
@@ -74,10 +77,12 @@ TEST(Sleep, sleepers_wake_in_the_order_of_their_deadlines) {
     std::shuffle(delays.begin(), delays.end(), std::mt19937(7));
     task_group g;
     for (const int d : delays)
-      g.spawn([&, start](int n) -> task<> {
-        co_await sleep_until(start + n * 40us);  // more than a tick apart
-        order.push_back(n);
-      }, d);
+      g.spawn(
+          [&, start](int n) -> task<> {
+            co_await sleep_until(start + n * 40us);  // more than a tick apart
+            order.push_back(n);
+          },
+          d);
     co_await g.join();
   };
   run(body());
@@ -105,10 +110,12 @@ TEST(Sleep, many_sleepers_all_wake) {
   auto body = [&]() -> task<> {
     task_group g;
     for (int i = 0; i < 2000; ++i)
-      g.spawn([&](int n) -> task<> {
-        co_await sleep_for(std::chrono::microseconds(n % 997));
-        ++woken;
-      }, i);
+      g.spawn(
+          [&](int n) -> task<> {
+            co_await sleep_for(std::chrono::microseconds(n % 997));
+            ++woken;
+          },
+          i);
     co_await g.join();
   };
   run(body());

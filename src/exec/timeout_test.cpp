@@ -115,9 +115,8 @@ TEST(Timeout, what_the_awaited_throws_is_thrown) {
 
 TEST(Timeout, gives_move_only_values) {
   auto body = []() -> task<int> {
-    auto p = co_await timeout(1h, []() -> task<std::unique_ptr<int>> {
-      co_return std::make_unique<int>(6);
-    }());
+    auto p = co_await timeout(
+        1h, []() -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(6); }());
     co_return **p;
   };
   EXPECT_EQ(run(body()), 6);
@@ -151,9 +150,8 @@ TEST(Timeout, a_task_may_be_joined_under_a_timeout_and_again_later) {
       co_await sleep_for(3ms);
       co_return 11;
     });
-    auto hurried = co_await timeout(100us, [](join_handle<int>& t) -> task<int> {
-      co_return co_await t;
-    }(h));
+    auto hurried =
+        co_await timeout(100us, [](join_handle<int>& t) -> task<int> { co_return co_await t; }(h));
     EXPECT_FALSE(hurried.has_value());
     const int n = co_await h;
     EXPECT_EQ(n, 11);

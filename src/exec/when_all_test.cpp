@@ -48,8 +48,7 @@ TEST(WhenAll, mixes_types_void_move_only_and_references) {
   auto body = [&]() -> task<> {
     auto pointer = []() -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(4); };
     auto reference = [&]() -> task<int&> { co_return value; };
-    auto [none, p, r, n] =
-        co_await when_all(nop(), pointer(), reference(), yield());
+    auto [none, p, r, n] = co_await when_all(nop(), pointer(), reference(), yield());
     static_assert(std::is_same_v<decltype(none), std::monostate>);
     static_assert(std::is_same_v<decltype(n), std::monostate>);
     EXPECT_EQ(*p, 4);

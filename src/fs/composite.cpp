@@ -104,7 +104,8 @@ namespace {
 task<> truncate_to(detail::file_ref file, std::uint64_t size) {
   auto& f = state_of(*file.get());
   if (f.closed) throw io_error(file_error(EBADF, "truncate", f));
-  if (size > static_cast<std::uint64_t>(INT64_MAX)) throw io_error(file_error(EINVAL, "truncate", f));
+  if (size > static_cast<std::uint64_t>(INT64_MAX))
+    throw io_error(file_error(EINVAL, "truncate", f));
   // The call changes metadata and may wait for the disk. Its own descriptor lets the file close
   // meanwhile if the task is dropped.
   base::owned_fd fd(::dup(f.fd.get()));

@@ -55,7 +55,8 @@ const record_type sync_type = {
     .describe =
         [](const record& r, std::string& out) {
           const auto& p = r.as<sync_payload>();
-          out += (p.data_only ? "datasync(" : "sync(") + state_of(*p.file.get()).path.native() + ")";
+          out +=
+              (p.data_only ? "datasync(" : "sync(") + state_of(*p.file.get()).path.native() + ")";
         },
     .has_effect = true,
 };
@@ -161,8 +162,9 @@ void close_request::start(op_waiter& w) noexcept {
 error close_request::failure(int number) const {
   std::string advice;
   if (number == EIO || number == ENOSPC || number == EDQUOT)
-    advice = "an earlier write did not reach the device; what was written since the last "
-             "successful sync may be lost. The descriptor is closed all the same";
+    advice =
+        "an earlier write did not reach the device; what was written since the last "
+        "successful sync may be lost. The descriptor is closed all the same";
   return {number, "close", path, std::move(advice)};
 }
 

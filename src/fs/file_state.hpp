@@ -32,9 +32,9 @@ enum class file_kind : std::uint8_t {
 };
 
 struct stream_queue {
-  bool reading = false;            // a read has its turn
-  detail::waiter_list waiting;     // op_waiters of reads behind it
-  std::string left_over;           // bytes that a dropped read had received
+  bool reading = false;         // a read has its turn
+  detail::waiter_list waiting;  // op_waiters of reads behind it
+  std::string left_over;        // bytes that a dropped read had received
 };
 
 }  // namespace parkring::fs

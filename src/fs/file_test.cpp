@@ -92,12 +92,12 @@ TEST(File, close_waits_for_the_requests_before_it) {
     int done = 0;
     std::vector<join_handle<void>> readers;
     for (std::size_t i = 0; i < 32; ++i)
-      readers.push_back(spawn([&, op = f.read_at(std::string(4096, ' '), i * 4096),
-                               i]() mutable -> task<> {
-        auto [s, n] = co_await std::move(op);
-        EXPECT_EQ(s, pattern.substr(i * 4096, 4096));
-        ++done;
-      }));
+      readers.push_back(
+          spawn([&, op = f.read_at(std::string(4096, ' '), i * 4096), i]() mutable -> task<> {
+            auto [s, n] = co_await std::move(op);
+            EXPECT_EQ(s, pattern.substr(i * 4096, 4096));
+            ++done;
+          }));
     co_await yield();
     co_await std::move(f).close();
     EXPECT_EQ(done, 32);
@@ -241,10 +241,12 @@ TEST(FileTable, many_files_beyond_the_table_are_read_right) {
     for (std::size_t round = 0; round < 12; ++round) {
       task_group g;
       for (std::size_t i = 0; i < files.size(); ++i)
-        g.spawn([&](std::size_t k) -> task<> {
-          auto [s, n] = co_await files[k].read_at(std::string(1000, ' '), 0);
-          EXPECT_EQ(s, patterns[k]);
-        }, i);
+        g.spawn(
+            [&](std::size_t k) -> task<> {
+              auto [s, n] = co_await files[k].read_at(std::string(1000, ' '), 0);
+              EXPECT_EQ(s, patterns[k]);
+            },
+            i);
       co_await g.join();
       // Some go, others come.
       const std::size_t gone = round * 5 % files.size();

@@ -77,14 +77,16 @@ TEST_F(Inline, many_at_once_go_through_the_ring_in_batches) {
   rt_.run([&]() -> task<> {
     task_group g;
     for (std::uint64_t t = 0; t < tasks; ++t)
-      g.spawn([&](std::uint64_t first) -> task<> {
-        buffer b(page);
-        for (std::uint64_t i = 0; i < each; ++i) {
-          const std::size_t at = (first + i) % pages * page;
-          const auto n = co_await f.read_at(b, at);
-          EXPECT_EQ(b.text(0, n), pattern_.substr(at, page));
-        }
-      }, t);
+      g.spawn(
+          [&](std::uint64_t first) -> task<> {
+            buffer b(page);
+            for (std::uint64_t i = 0; i < each; ++i) {
+              const std::size_t at = (first + i) % pages * page;
+              const auto n = co_await f.read_at(b, at);
+              EXPECT_EQ(b.text(0, n), pattern_.substr(at, page));
+            }
+          },
+          t);
     co_await g.join();
   });
   const auto after = rt_.counters();
@@ -99,11 +101,13 @@ TEST_F(Inline, always_tries_even_among_many) {
   rt_.run([&]() -> task<> {
     task_group g;
     for (std::size_t t = 0; t < 32; ++t)
-      g.spawn([&](std::size_t at) -> task<> {
-        buffer b(page);
-        const auto n = co_await f.read_at(b, at);
-        EXPECT_EQ(n, page);
-      }, t * page);
+      g.spawn(
+          [&](std::size_t at) -> task<> {
+            buffer b(page);
+            const auto n = co_await f.read_at(b, at);
+            EXPECT_EQ(n, page);
+          },
+          t* page);
     co_await g.join();
   });
   EXPECT_EQ(rt_.counters().inline_hits - before.inline_hits, 32U);
@@ -246,8 +250,8 @@ TEST_F(Inline, an_operation_may_die_once_its_await_is_suspended) {
     const auto n = co_await std::move(reader);
     EXPECT_EQ(b.text(0, n), pattern_.substr(page, page));
     std::string memory(page, '.');
-    auto owned = std::make_unique<rw_operation<owning<std::string>>>(
-        f.read_at(std::move(memory), page));
+    auto owned =
+        std::make_unique<rw_operation<owning<std::string>>>(f.read_at(std::move(memory), page));
     auto owner = spawn([&]() -> task<std::string> {
       auto [back, count] = co_await std::move(*owned);
       co_return back.substr(0, count);

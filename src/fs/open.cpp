@@ -26,9 +26,15 @@ struct open_payload {
 int flags_of(const fs::open_options& o) noexcept {
   int flags = O_CLOEXEC;
   switch (o.access) {
-    case fs::access::read: flags |= O_RDONLY; break;
-    case fs::access::write: flags |= O_WRONLY; break;
-    case fs::access::read_write: flags |= O_RDWR; break;
+    case fs::access::read:
+      flags |= O_RDONLY;
+      break;
+    case fs::access::write:
+      flags |= O_WRONLY;
+      break;
+    case fs::access::read_write:
+      flags |= O_RDWR;
+      break;
   }
   if (o.creation != fs::creation::never) flags |= O_CREAT;
   if (o.creation == fs::creation::must_be_new) flags |= O_EXCL;
@@ -62,9 +68,8 @@ const record_type open_type = {
         },
     .destroy = [](record& r) noexcept { r.as<open_payload>().~open_payload(); },
     .cancel_when_dropped = nullptr,
-    .describe = [](const record& r, std::string& out) {
-      out += "open(" + r.as<open_payload>().path + ")";
-    },
+    .describe = [](const record& r,
+                   std::string& out) { out += "open(" + r.as<open_payload>().path + ")"; },
 };
 
 // What statx says about direct I/O (Linux 6.1, statx(2)); the system's headers may not know it.
@@ -142,29 +147,54 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
 error open_request::failure(int number) const {
   std::string advice;
   switch (number) {
-    case EBADF: advice = "the descriptor is not open"; break;
-    case ENOENT: advice = "check the path, or open with creation::if_missing"; break;
-    case EISDIR: advice = "this is a directory; open a file inside it"; break;
-    case ENOTDIR: advice = "a part of the path is a file, not a directory"; break;
-    case EACCES: advice = "the user lacks permission on the file or a directory above it"; break;
+    case EBADF:
+      advice = "the descriptor is not open";
+      break;
+    case ENOENT:
+      advice = "check the path, or open with creation::if_missing";
+      break;
+    case EISDIR:
+      advice = "this is a directory; open a file inside it";
+      break;
+    case ENOTDIR:
+      advice = "a part of the path is a file, not a directory";
+      break;
+    case EACCES:
+      advice = "the user lacks permission on the file or a directory above it";
+      break;
     case EPERM:
       advice = options.noatime ? "noatime is for the file's owner or root; open without it"
                                : "the file is sealed or immutable, or the user may not do this";
       break;
-    case EEXIST: advice = "the file exists; open with creation::if_missing to use it"; break;
-    case EMFILE:
-      advice = "the process has reached its limit of descriptors; close files or raise it "
-               "(ulimit -n)";
+    case EEXIST:
+      advice = "the file exists; open with creation::if_missing to use it";
       break;
-    case ENFILE: advice = "the system has reached its limit of open files (fs.file-max)"; break;
-    case ENXIO: advice = "a FIFO that nobody reads, or a device that is not there"; break;
+    case EMFILE:
+      advice =
+          "the process has reached its limit of descriptors; close files or raise it "
+          "(ulimit -n)";
+      break;
+    case ENFILE:
+      advice = "the system has reached its limit of open files (fs.file-max)";
+      break;
+    case ENXIO:
+      advice = "a FIFO that nobody reads, or a device that is not there";
+      break;
     case ELOOP:
       advice = options.follow_link ? "too many symbolic links" : "the path is a symbolic link";
       break;
-    case ENOSPC: advice = "the file system has no room for a new file; free space"; break;
-    case EROFS: advice = "the file system is mounted read-only"; break;
-    case ENAMETOOLONG: advice = "a name may have 255 bytes, a path 4,095"; break;
-    case ETXTBSY: advice = "the file is a program that is running"; break;
+    case ENOSPC:
+      advice = "the file system has no room for a new file; free space";
+      break;
+    case EROFS:
+      advice = "the file system is mounted read-only";
+      break;
+    case ENAMETOOLONG:
+      advice = "a name may have 255 bytes, a path 4,095";
+      break;
+    case ETXTBSY:
+      advice = "the file is a program that is running";
+      break;
     case EINVAL:
       if (path.find('\0') != std::string::npos)
         advice = "the path contains a NUL character, which no file name can";
@@ -173,7 +203,8 @@ error open_request::failure(int number) const {
       else
         advice = "the file system does not take these options";
       break;
-    default: break;
+    default:
+      break;
   }
   std::string shown = path;
   for (std::size_t at; (at = shown.find('\0')) != std::string::npos;) shown.replace(at, 1, "\\0");

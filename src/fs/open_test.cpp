@@ -85,10 +85,10 @@ TEST(Open, creates_truncates_and_sets_permissions) {
   EXPECT_EQ(answer_of(old, {.access = access::write, .truncate = true}), 0);
   EXPECT_EQ(content_of(old), "");
   const auto fresh = dir / "fresh";
-  EXPECT_EQ(answer_of(fresh, {.access = access::write, .creation = creation::must_be_new,
-                              .mode = 0600}),
-            0);
-  struct stat s{};
+  EXPECT_EQ(
+      answer_of(fresh, {.access = access::write, .creation = creation::must_be_new, .mode = 0600}),
+      0);
+  struct stat s {};
   ASSERT_EQ(::stat(fresh.c_str(), &s), 0);
   EXPECT_EQ(s.st_mode & 0777, 0600U);
 }
@@ -146,7 +146,10 @@ TEST(Open, an_operation_that_is_never_awaited_opens_nothing) {
   test_directory dir;
   const auto path = dir / "never";
   auto body = [&]() -> task<> {
-    { [[maybe_unused]] auto o = open(path, {.access = access::write, .creation = creation::if_missing}); }
+    {
+      [[maybe_unused]] auto o =
+          open(path, {.access = access::write, .creation = creation::if_missing});
+    }
     co_return;
   };
   run(body());

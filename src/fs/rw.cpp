@@ -157,11 +157,11 @@ struct rw_record {
   }
 
   template <direction Way>
-  [[gnu::cold, gnu::noinline]] static after_completion complete_unusual(
-      record& r, op_waiter* w, std::int32_t res) noexcept {
+  [[gnu::cold, gnu::noinline]] static after_completion complete_unusual(record& r, op_waiter* w,
+                                                                        std::int32_t res) noexcept {
     auto& p = r.as<rw_record>();
-    const bool wanted = w != nullptr || (Way == direction::write &&
-                                         r.cancel_wanted == cancel_wish::none);
+    const bool wanted =
+        w != nullptr || (Way == direction::write && r.cancel_wanted == cancel_wish::none);
     if (res == -EINTR && wanted) return after_completion::resubmit;
     if (w != nullptr) {
       auto& waiting = *static_cast<rw_waiter*>(w);
@@ -184,8 +184,7 @@ struct rw_record {
   // lock, because until it resumes it may still be dropped, and then gives back the bytes.
   template <direction Way>
   void give_back(rw_waiter& waiting) noexcept {
-    if (!waiting.kept_)
-      waiting.keep({file_ref(), block_lock(), data, size, offset, Way});
+    if (!waiting.kept_) waiting.keep({file_ref(), block_lock(), data, size, offset, Way});
     if (waiting.has_turn_) {
       waiting.request_.lock = std::move(lock);
       if (buffer_block* block = waiting.request_.lock.get()) block->holder = nullptr;
@@ -261,10 +260,10 @@ struct rw_record {
   template <direction Way>
   [[gnu::always_inline]] void push(exec::core& core, const file_state& f, record& r,
                                    const rw_request& q, rw_waiter& w) noexcept {
-    core.driver.ops.push_now(r, w, [&f, at = q.offset, memory = data, n = q.size,
-                                    index = buffer_index](record&, abi::sqe& e) noexcept {
-      fill<Way>(e, f, at, memory, n, index);
-    });
+    core.driver.ops.push_now(
+        r, w,
+        [&f, at = q.offset, memory = data, n = q.size, index = buffer_index](
+            record&, abi::sqe& e) noexcept { fill<Way>(e, f, at, memory, n, index); });
   }
 };
 

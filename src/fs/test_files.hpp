@@ -1,6 +1,8 @@
 // Files for tests: a directory that goes with the test, known contents, and a place in memory.
 #pragma once
 
+#include <stdlib.h>
+#include <unistd.h>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -8,17 +10,16 @@
 #include <iterator>
 #include <span>
 #include <stdexcept>
-#include <stdlib.h>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 
 namespace parkring::fs {
 
 class test_directory {
  public:
   /// `where` should have a page cache and, for tests of it, direct I/O.
-  explicit test_directory(const std::filesystem::path& where = std::filesystem::temp_directory_path())
+  explicit test_directory(
+      const std::filesystem::path& where = std::filesystem::temp_directory_path())
       : path_((where / "parkring-test-XXXXXX").native()) {
     if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no directory for the test");
   }

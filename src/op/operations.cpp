@@ -164,7 +164,7 @@ std::size_t operations::cancel_all() noexcept {
 }
 
 [[gnu::always_inline]] inline void operations::complete(record& r, std::int32_t res,
-                                                         std::uint32_t flags) noexcept {
+                                                        std::uint32_t flags) noexcept {
   const bool more = (flags & abi::cqe_f_more) != 0;
   const auto completed = r.type->complete;
   if (completed == nullptr) {  // nothing but a number

@@ -49,8 +49,9 @@ class operations final : public detail::operations_base {
   /// Gives back a record that was acquired and not submitted; its payload must be gone.
   void release_unused(detail::record& r) noexcept { end(r); }
 
-  /// After `acquire` or `can_acquire` failed: queues `w` until a record is free; then `w.restart(w)`
-  /// is called. If it was for lack of memory `w` fails with ENOMEM, since none may ever come back.
+  /// After `acquire` or `can_acquire` failed: queues `w` until a record is free; then
+  /// `w.restart(w)` is called. If it was for lack of memory `w` fails with ENOMEM, since none may
+  /// ever come back.
   void starve(detail::op_waiter& w) noexcept {
     ++starvations;
     held_ |= waiters_starve;
@@ -118,13 +119,15 @@ class operations final : public detail::operations_base {
 
   /// Moves waiting cancels and deferred records into the submission queue, as far as there is room.
   void fill_queue() noexcept {
-    if ((held_ & (cancels_wait | records_wait)) != 0) [[unlikely]] fill_queue_slowly();
+    if ((held_ & (cancels_wait | records_wait)) != 0) [[unlikely]]
+      fill_queue_slowly();
   }
 
-  /// Starts starved requests, in order, as far as records are free. Between two resumes only, and on
-  /// behalf of the running runtime: it calls back into the requests.
+  /// Starts starved requests, in order, as far as records are free. Between two resumes only, and
+  /// on behalf of the running runtime: it calls back into the requests.
   void serve_starved() noexcept {
-    if ((held_ & waiters_starve) != 0) [[unlikely]] serve_starved_now();
+    if ((held_ & waiters_starve) != 0) [[unlikely]]
+      serve_starved_now();
   }
 
   /// Whether something waits for room that the next `enter` will make.

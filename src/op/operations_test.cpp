@@ -311,7 +311,8 @@ TEST(Operations, orphan_all_detaches_every_waiter_and_ends_every_request) {
   std::vector<life> lives(6);
   std::vector<op_waiter> waiters(6);
   for (std::size_t i = 0; i < lives.size(); ++i) {
-    lives[i] = {.what = i % 2 == 0 ? request::read : request::poll, .fd = p.reader(),
+    lives[i] = {.what = i % 2 == 0 ? request::read : request::poll,
+                .fd = p.reader(),
                 .cancel_when_dropped = i < 3};
     d.submit(lives[i], &waiters[i]);
   }

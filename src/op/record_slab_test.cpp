@@ -29,8 +29,8 @@ TEST(RecordSlab, records_are_distinct_aligned_and_prepared) {
 }
 
 TEST(RecordSlab, never_gives_out_more_than_its_limit) {
-  for (const std::size_t limit : {std::size_t{1}, std::size_t{3}, std::size_t{64}, std::size_t{65},
-                                  std::size_t{300}}) {
+  for (const std::size_t limit :
+       {std::size_t{1}, std::size_t{3}, std::size_t{64}, std::size_t{65}, std::size_t{300}}) {
     record_slab slab(limit);
     std::vector<record*> out;
     while (record* r = slab.acquire()) out.push_back(r);

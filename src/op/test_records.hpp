@@ -40,14 +40,18 @@ inline const detail::record_type& test_type() {
             if (l.order != nullptr) l.order->push_back(l.id);
             e.fd = l.fd;
             switch (l.what) {
-              case life::request::nop: e.opcode = abi::op_nop; break;
+              case life::request::nop:
+                e.opcode = abi::op_nop;
+                break;
               case life::request::read:
                 e.opcode = abi::op_read;
                 e.addr = reinterpret_cast<std::uint64_t>(&l.byte);
                 e.len = 1;
                 e.off = ~std::uint64_t{0};
                 break;
-              case life::request::poll_multishot: e.len = abi::poll_add_multi; [[fallthrough]];
+              case life::request::poll_multishot:
+                e.len = abi::poll_add_multi;
+                [[fallthrough]];
               case life::request::poll:
                 e.opcode = abi::op_poll_add;
                 e.poll32_events = POLLIN;

@@ -16,7 +16,7 @@ void driver::enter_failed(int answer) noexcept {
     case ETIME:  // the deadline: the timers fire below
     case EINTR:  // a signal: a spurious return
       return;
-    case EAGAIN:  // out of memory for requests: they stay queued, try again soon
+    case EAGAIN:   // out of memory for requests: they stay queued, try again soon
     case EBUSY: {  // completions overflowed: reaping makes room
       ++refusals;
       if (ring.completions_waiting()) return;
@@ -27,8 +27,9 @@ void driver::enter_failed(int answer) noexcept {
     default:
       PARKRING_CHECK(answer != -EEXIST,
                      "the ring belongs to the thread that made the runtime; run it there");
-      PARKRING_CHECK(answer == 0, "io_uring_enter failed in a way that no program can go on from; "
-                                  "was the ring's descriptor closed by other code?");
+      PARKRING_CHECK(answer == 0,
+                     "io_uring_enter failed in a way that no program can go on from; "
+                     "was the ring's descriptor closed by other code?");
   }
 }
 

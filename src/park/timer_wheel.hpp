@@ -1,7 +1,7 @@
 // The timers of one thread: a hierarchical wheel of intrusive nodes.
 //
-// Time is cut into ticks, by default of 16,384 ns, counted from clock 0. A deadline is rounded up to a tick and
-// the clock down, so no timer fires early; it fires less than one tick late.
+// Time is cut into ticks, by default of 16,384 ns, counted from clock 0. A deadline is rounded up
+// to a tick and the clock down, so no timer fires early; it fires less than one tick late.
 //
 // Protocol
 //   * `now_tick` is the tick of the last `advance` (or of the constructor).
@@ -56,8 +56,8 @@ class timer_wheel {
   /// Requires: `node` is not armed. A deadline already past fires at the next `advance`.
   void arm(timer_node& node, std::uint64_t deadline_ns) noexcept;
 
-  /// Does nothing if `node` is on no list; takes it off the ready list if it has fired. Requires: if
-  /// it is armed, then on this wheel.
+  /// Does nothing if `node` is on no list; takes it off the ready list if it has fired. Requires:
+  /// if it is armed, then on this wheel.
   void cancel(timer_node& node) noexcept;
 
   /// When `advance` should be called next: the tick at which the earliest timer fires, or, if that

@@ -44,9 +44,7 @@ const detail::record_type waker::watch_type = {
 };
 
 waker::waker(op::operations& ops)
-    : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      ops_(ops),
-      watch_(ops.acquire(watch_type)) {
+    : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), ops_(ops), watch_(ops.acquire(watch_type)) {
   if (!event_)
     throw std::system_error(errno, std::generic_category(),
                             "eventfd: needed to wake the runtime from other threads; raise the "

@@ -37,7 +37,8 @@ class waker {
 
   /// Before blocking: false means do not block. Arms the watch.
   [[nodiscard]] bool begin_sleep() noexcept {
-    if (!armed_) [[unlikely]] arm();
+    if (!armed_) [[unlikely]]
+      arm();
     // acq_rel: pairs with the exchange in unpark().
     if (state_.exchange(sleeping, std::memory_order_acq_rel) == notified) [[unlikely]] {
       state_.store(awake, std::memory_order_relaxed);

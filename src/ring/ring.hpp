@@ -190,8 +190,8 @@ class ring {
   abi::sqe* sqes_ = nullptr;
   unsigned sq_mask_ = 0;
   unsigned sq_entries_ = 0;
-  unsigned sq_tail_ = 0;  // ours; the shared one follows in enter
-  unsigned sq_head_ = 0;  // the shared one as of the last enter
+  unsigned sq_tail_ = 0;            // ours; the shared one follows in enter
+  unsigned sq_head_ = 0;            // the shared one as of the last enter
   std::uint64_t taken_before_ = 0;  // entries consumed by the kernel
   std::uint32_t* shared_sq_tail_ = nullptr;
   std::uint32_t* shared_sq_head_ = nullptr;

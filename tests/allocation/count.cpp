@@ -53,15 +53,11 @@ static bool count_one() {
   return false;
 }
 
-void* malloc(std::size_t n) {
-  return count_one() ? __libc_malloc(n) : nullptr;
-}
+void* malloc(std::size_t n) { return count_one() ? __libc_malloc(n) : nullptr; }
 void* calloc(std::size_t n, std::size_t size) {
   return count_one() ? __libc_calloc(n, size) : nullptr;
 }
-void* realloc(void* p, std::size_t n) {
-  return count_one() ? __libc_realloc(p, n) : nullptr;
-}
+void* realloc(void* p, std::size_t n) { return count_one() ? __libc_realloc(p, n) : nullptr; }
 void* memalign(std::size_t alignment, std::size_t n) {
   return count_one() ? __libc_memalign(alignment, n) : nullptr;
 }

@@ -68,9 +68,9 @@ TEST_P(NoAllocation, by_reads_into_a_buffer) {
 TEST_P(NoAllocation, by_reads_into_a_fresh_pooled_buffer) {
   fs::file f = open_file();
   EXPECT_EQ(count([&]() -> task<> {
-    buffer b(page);
-    co_await f.read_at(b, page);
-  }),
+              buffer b(page);
+              co_await f.read_at(b, page);
+            }),
             0U);
 }
 
@@ -90,9 +90,9 @@ TEST_P(NoAllocation, by_reads_into_a_vector_that_goes_round) {
   fs::file f = open_file();
   std::vector<char> v(page);
   EXPECT_EQ(count([&]() -> task<> {
-    auto r = co_await f.read_at(std::move(v), 0);
-    v = std::move(r.memory);
-  }),
+              auto r = co_await f.read_at(std::move(v), 0);
+              v = std::move(r.memory);
+            }),
             0U);
   EXPECT_EQ(v.size(), page);
 }
@@ -119,9 +119,9 @@ TEST_P(NoAllocation, by_two_reads_at_once) {
 TEST_P(NoAllocation, by_a_race_of_reads) {
   fs::file f = open_file();
   EXPECT_EQ(count([&]() -> task<> {
-    buffer a(page), b(page);
-    co_await race(f.read_at(a, 0), f.read_at(b, page));
-  }),
+              buffer a(page), b(page);
+              co_await race(f.read_at(a, 0), f.read_at(b, page));
+            }),
             0U);
 }
 
@@ -148,23 +148,23 @@ TEST_P(NoAllocation, by_awaiting_a_child) {
 
 TEST_P(NoAllocation, by_spawning_and_joining) {
   EXPECT_EQ(count([]() -> task<> {
-    auto h = spawn([](int n) -> task<int> { co_return n; }, 3);
-    const int n = co_await h;
-    EXPECT_EQ(n, 3);
-  }),
+              auto h = spawn([](int n) -> task<int> { co_return n; }, 3);
+              const int n = co_await h;
+              EXPECT_EQ(n, 3);
+            }),
             0U);
 }
 
 TEST_P(NoAllocation, by_a_dropped_read) {
   fs::file f = open_file();
   EXPECT_EQ(count([&]() -> task<> {
-    {
-      buffer b(page);
-      auto h = spawn([&]() -> task<> { co_await f.read_at(b, 0); });
-      co_await yield();
-    }
-    co_await nop();  // a turn, in which the dropped one ends
-  }),
+              {
+                buffer b(page);
+                auto h = spawn([&]() -> task<> { co_await f.read_at(b, 0); });
+                co_await yield();
+              }
+              co_await nop();  // a turn, in which the dropped one ends
+            }),
             0U);
 }
 

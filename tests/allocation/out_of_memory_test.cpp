@@ -1,5 +1,5 @@
-// Memory runs out in the middle of an operation: it fails, and leaves nothing behind. Each operation
-// runs again and again, and with each run one allocation more succeeds.
+// Memory runs out in the middle of an operation: it fails, and leaves nothing behind. Each
+// operation runs again and again, and with each run one allocation more succeeds.
 
 #include <gtest/gtest.h>
 
@@ -153,8 +153,8 @@ class OutOfMemory : public ::testing::TestWithParam<scenario> {
       runtime rt;
       rt.run(nop());
       place p{.path = path, .file = {}};
-      p.file = rt.run(fs::open(path, {.access = fs::access::read_write,
-                                      .inline_first = fs::inline_mode::never}));
+      p.file = rt.run(fs::open(
+          path, {.access = fs::access::read_write, .inline_first = fs::inline_mode::never}));
       std::uint64_t failed = 0;
       const ending end = rt.run(attempt(GetParam(), p, n, lasting, failed));
       all_had = failed == 0;

@@ -6,17 +6,17 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <sched.h>
 #include <limits>
 #include <optional>
-#include <sched.h>
 #include <string>
 #include <utility>
 
 #include <parkring/parkring.hpp>
 
-#include "support/scale.hpp"
 #include "support/child_process.hpp"
 #include "support/privileges.hpp"
+#include "support/scale.hpp"
 #include "support/scratch.hpp"
 
 namespace pr = parkring;
@@ -92,10 +92,10 @@ TEST_F(BadInput, paths_that_are_too_long_empty_or_already_there) {
   EXPECT_THAT(error_of(pr::fs::open(dir_.root() / std::string(300, 'n'))).message(),
               names("open", "nnn", "ENAMETOOLONG", "255 bytes"));
   EXPECT_THAT(error_of(pr::fs::open("")).message(), names("open", "", "ENOENT", "check the path"));
-  EXPECT_THAT(
-      error_of(pr::fs::open(file_, {.access = pr::fs::access::write,
-                                    .creation = pr::fs::creation::must_be_new})).message(),
-      names("open", "file", "EEXIST", "creation::if_missing"));
+  EXPECT_THAT(error_of(pr::fs::open(file_, {.access = pr::fs::access::write,
+                                            .creation = pr::fs::creation::must_be_new}))
+                  .message(),
+              names("open", "file", "EEXIST", "creation::if_missing"));
   std::filesystem::create_symlink(file_, dir_ / "link");
   EXPECT_THAT(error_of(pr::fs::open(dir_ / "link", {.follow_link = false})).message(),
               names("open", "link", "ELOOP", "symbolic link"));
@@ -123,25 +123,27 @@ TEST_F(BadInput, negative_and_huge_offsets_and_sizes) {
     auto options = to_write;
     options.inline_first = mode;
     for (const auto offset : {minus_one, std::uint64_t{1} << 63}) {
-      EXPECT_THAT(error_with(file_, options, [&](pr::fs::file& f) {
-                    return f.read_at(std::string(10, ' '), offset);
-                  }).message(),
-                  names("read_at", "file, offset " + std::to_string(offset) + ", 10 bytes",
-                        "EINVAL", "was it negative?"));
-      EXPECT_THAT(error_with(file_, options, [&](pr::fs::file& f) {
-                    return f.write_at(std::string(10, ' '), offset);
-                  }).message(),
-                  names("write_at", "file, offset", "EINVAL", "was it negative?"));
+      EXPECT_THAT(
+          error_with(file_, options,
+                     [&](pr::fs::file& f) { return f.read_at(std::string(10, ' '), offset); })
+              .message(),
+          names("read_at", "file, offset " + std::to_string(offset) + ", 10 bytes", "EINVAL",
+                "was it negative?"));
+      EXPECT_THAT(
+          error_with(file_, options,
+                     [&](pr::fs::file& f) { return f.write_at(std::string(10, ' '), offset); })
+              .message(),
+          names("write_at", "file, offset", "EINVAL", "was it negative?"));
     }
     const auto far = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    EXPECT_THAT(error_with(file_, options, [&](pr::fs::file& f) {
-                  return f.write_at(std::string(10, ' '), far);
-                }).message(),
+    EXPECT_THAT(error_with(file_, options,
+                           [&](pr::fs::file& f) { return f.write_at(std::string(10, ' '), far); })
+                    .message(),
                 AllOf(HasSubstr("write_at("), HasSubstr("file, offset"), HasSubstr("; ")));
   }
-  EXPECT_THAT(error_with(file_, to_write, [&](pr::fs::file& f) { return f.truncate(minus_one); })
-                  .message(),
-              names("truncate", "file", "EINVAL", "out of range"));
+  EXPECT_THAT(
+      error_with(file_, to_write, [&](pr::fs::file& f) { return f.truncate(minus_one); }).message(),
+      names("truncate", "file", "EINVAL", "out of range"));
   EXPECT_THROW(pr::buffer(std::size_t{1} << 62), std::bad_alloc);
   EXPECT_EQ(content_of(file_), std::string(8192, 'x'));
 }
@@ -152,15 +154,20 @@ TEST_F(BadInput, misaligned_direct_io) {
   const bool opened = pr::run(pr::as_result(pr::fs::open(file_, options))).has_value();
   if (!opened) GTEST_SKIP() << "no direct I/O on this file system";
   const auto remedy = "use parkring::buffer(size, parkring::aligned(file))";
-  EXPECT_THAT(error_with(file_, options, [](pr::fs::file& f) -> pr::task<> {
-                pr::buffer b(4096, pr::aligned(f));
-                co_await f.read_at(b, 7);
-              }).message(),
-              AllOf(names("read_at", "file, offset 7", "EINVAL", remedy), HasSubstr("the offset is")));
-  EXPECT_THAT(error_with(file_, options, [](pr::fs::file& f) -> pr::task<> {
-                pr::buffer b(100, pr::aligned(f));
-                co_await f.write_at(b, 0);
-              }).message(),
+  EXPECT_THAT(
+      error_with(file_, options,
+                 [](pr::fs::file& f) -> pr::task<> {
+                   pr::buffer b(4096, pr::aligned(f));
+                   co_await f.read_at(b, 7);
+                 })
+          .message(),
+      AllOf(names("read_at", "file, offset 7", "EINVAL", remedy), HasSubstr("the offset is")));
+  EXPECT_THAT(error_with(file_, options,
+                         [](pr::fs::file& f) -> pr::task<> {
+                           pr::buffer b(100, pr::aligned(f));
+                           co_await f.write_at(b, 0);
+                         })
+                  .message(),
               AllOf(names("write_at", "100 bytes", "EINVAL", remedy), HasSubstr("the size is")));
   EXPECT_EQ(content_of(file_), std::string(8192, 'x'));
 }
@@ -181,12 +188,14 @@ TEST_F(BadInput, a_file_opened_for_the_other_direction) {
 }
 
 TEST_F(BadInput, a_request_made_before_the_close_and_awaited_after) {
-  EXPECT_THAT(error_with(file_, {}, [](pr::fs::file& f) -> pr::task<> {
-                auto late = f.read_at(std::string(10, ' '), 0);
-                auto closing = pr::spawn(std::move(f).close());
-                co_await pr::yield();
-                co_await std::move(late);
-              }).message(),
+  EXPECT_THAT(error_with(file_, {},
+                         [](pr::fs::file& f) -> pr::task<> {
+                           auto late = f.read_at(std::string(10, ' '), 0);
+                           auto closing = pr::spawn(std::move(f).close());
+                           co_await pr::yield();
+                           co_await std::move(late);
+                         })
+                  .message(),
               names("read_at", "file, offset 0", "EBADF", "the file was closed"));
 }
 
@@ -195,9 +204,9 @@ TEST_F(BadInput, a_request_made_before_the_close_and_awaited_after) {
 TEST_F(BadInput, a_full_device) {
   for (const auto mode : {pr::fs::inline_mode::never, pr::fs::inline_mode::always}) {
     const pr::fs::open_options options{.access = pr::fs::access::write, .inline_first = mode};
-    EXPECT_THAT(error_with("/dev/full", options, [](pr::fs::file& f) {
-                  return f.write_at(std::string(100, 'x'), 0);
-                }).message(),
+    EXPECT_THAT(error_with("/dev/full", options,
+                           [](pr::fs::file& f) { return f.write_at(std::string(100, 'x'), 0); })
+                    .message(),
                 names("write_at", "/dev/full", "ENOSPC", "free space and write it again"));
   }
   const auto e = error_of(pr::fs::write_file("/dev/full", "content"));

@@ -118,26 +118,26 @@ TEST_P(Kinds, a_fifo_that_nobody_reads_is_an_error_or_waits_and_can_be_left) {
 }
 
 TEST_P(Kinds, the_devices_zero_null_full_and_random) {
-  pr::run([](pr::fs::open_options r, pr::fs::open_options w, pr::fs::open_options rw)
-              -> pr::task<> {
-    auto zero = co_await pr::fs::open("/dev/zero", r);
-    pr::buffer b(100'000);
-    co_await zero.read_exactly_at(b, 12'345);
-    EXPECT_EQ(b.text(), std::string(100'000, '\0'));
-    auto null = co_await pr::fs::open("/dev/null", rw);
-    EXPECT_EQ(co_await null.write_at(b, 1 << 30), 100'000u);
-    EXPECT_EQ(co_await null.read_at(b, 0), 0u);
-    auto full = co_await pr::fs::open("/dev/full", rw);
-    EXPECT_EQ(co_await full.read_at(b, 0, 10), 10u);
-    auto refused = co_await pr::as_result(full.write_at(b, 0));
-    EXPECT_FALSE(refused.has_value());
-    EXPECT_EQ(refused.error().code(), std::errc::no_space_on_device);
-    auto random = co_await pr::fs::open("/dev/urandom", r);
-    auto [bytes, n] = co_await random.read_at(std::string(64, '\0'), 0);
-    EXPECT_EQ(n, 64u);
-    EXPECT_NE(bytes, std::string(64, '\0'));
-    (void)w;
-  }(reading(), writing(), both()));
+  pr::run(
+      [](pr::fs::open_options r, pr::fs::open_options w, pr::fs::open_options rw) -> pr::task<> {
+        auto zero = co_await pr::fs::open("/dev/zero", r);
+        pr::buffer b(100'000);
+        co_await zero.read_exactly_at(b, 12'345);
+        EXPECT_EQ(b.text(), std::string(100'000, '\0'));
+        auto null = co_await pr::fs::open("/dev/null", rw);
+        EXPECT_EQ(co_await null.write_at(b, 1 << 30), 100'000u);
+        EXPECT_EQ(co_await null.read_at(b, 0), 0u);
+        auto full = co_await pr::fs::open("/dev/full", rw);
+        EXPECT_EQ(co_await full.read_at(b, 0, 10), 10u);
+        auto refused = co_await pr::as_result(full.write_at(b, 0));
+        EXPECT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().code(), std::errc::no_space_on_device);
+        auto random = co_await pr::fs::open("/dev/urandom", r);
+        auto [bytes, n] = co_await random.read_at(std::string(64, '\0'), 0);
+        EXPECT_EQ(n, 64u);
+        EXPECT_NE(bytes, std::string(64, '\0'));
+        (void)w;
+      }(reading(), writing(), both()));
 }
 
 TEST_P(Kinds, a_terminal_gives_lines_and_an_idle_one_can_be_left) {

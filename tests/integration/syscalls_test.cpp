@@ -20,7 +20,7 @@ constexpr fs::open_options on_the_ring{.inline_first = fs::inline_mode::never};
 class Syscalls : public ::testing::Test {
  protected:
   fs::test_directory dir_;
-  std::filesystem::path path_ = dir_.make("data", fs::test_pattern(page * pages));
+  std::filesystem::path path_ = dir_.make("data", fs::test_pattern(page* pages));
   runtime rt_;
 };
 
@@ -30,13 +30,15 @@ TEST_F(Syscalls, thirty_two_readers_share_their_enters) {
   const auto read_all = [&](std::uint64_t count) -> task<> {
     task_group g;
     for (std::uint64_t t = 0; t < tasks; ++t)
-      g.spawn([&f, count](std::uint64_t first) -> task<> {
-        buffer b(page);
-        for (std::uint64_t i = 0; i < count; ++i) {
-          const std::size_t n = co_await f.read_at(b, (first * 7 + i) % pages * page);
-          EXPECT_EQ(n, page);
-        }
-      }, t);
+      g.spawn(
+          [&f, count](std::uint64_t first) -> task<> {
+            buffer b(page);
+            for (std::uint64_t i = 0; i < count; ++i) {
+              const std::size_t n = co_await f.read_at(b, (first * 7 + i) % pages * page);
+              EXPECT_EQ(n, page);
+            }
+          },
+          t);
     co_await g.join();
   };
   rt_.run(read_all(5));  // brings the pages into the cache, registers the file and the memory

@@ -94,16 +94,18 @@ TEST(CancelOrder, what_a_ready_reader_leaves_goes_to_the_one_behind_in_order) {
 TEST(CancelOrder, an_abandoned_timeout_never_hits_the_next_request) {
   pipe_pair pipe;
   pr::runtime rt;
-  rt.run([](pipe_pair& p) -> pr::task<> {
-    auto f = co_await pr::fs::open(p.read_path());
-    for (int i = 0; i < 50; ++i) {
-      (void)co_await pr::timeout(0ms, f.read_at(watched_bytes(16), 0));
-      p.put("x");
-      // Had the cancel hit this one, it would fail or lose its byte.
-      auto [bytes, n] = co_await f.read_at(watched_bytes(16), 0);
-      EXPECT_EQ(n, 1u);
-    }
-  }, std::ref(pipe));
+  rt.run(
+      [](pipe_pair& p) -> pr::task<> {
+        auto f = co_await pr::fs::open(p.read_path());
+        for (int i = 0; i < 50; ++i) {
+          (void)co_await pr::timeout(0ms, f.read_at(watched_bytes(16), 0));
+          p.put("x");
+          // Had the cancel hit this one, it would fail or lose its byte.
+          auto [bytes, n] = co_await f.read_at(watched_bytes(16), 0);
+          EXPECT_EQ(n, 1u);
+        }
+      },
+      std::ref(pipe));
   EXPECT_GT(rt.counters().cancels, 0u);
 }
 
@@ -114,19 +116,21 @@ TEST(CancelOrder, a_cancel_never_hits_a_newer_request_in_the_same_record) {
   options.entries = 1;
   options.max_operations = 3;  // the waker's, and two that are used again and again
   pr::runtime rt(options);
-  rt.run([](pipe_pair& one, pipe_pair& two) -> pr::task<> {
-    auto f = co_await pr::fs::open(one.read_path());
-    auto g = co_await pr::fs::open(two.read_path());
-    for (int i = 0; i < 200; ++i) {
-      one.put("y");
-      (void)co_await pr::timeout(0ms, f.read_at(watched_bytes(1), 0));
-      auto reader = pr::spawn(g.read_at(watched_bytes(16), 0));
-      for (int turn = 0; turn < 3; ++turn) co_await pr::nop();
-      two.put("x");
-      auto result = co_await std::move(reader);
-      EXPECT_EQ(result.count, 1u);
-    }
-  }, std::ref(dropped), std::ref(kept));
+  rt.run(
+      [](pipe_pair& one, pipe_pair& two) -> pr::task<> {
+        auto f = co_await pr::fs::open(one.read_path());
+        auto g = co_await pr::fs::open(two.read_path());
+        for (int i = 0; i < 200; ++i) {
+          one.put("y");
+          (void)co_await pr::timeout(0ms, f.read_at(watched_bytes(1), 0));
+          auto reader = pr::spawn(g.read_at(watched_bytes(16), 0));
+          for (int turn = 0; turn < 3; ++turn) co_await pr::nop();
+          two.put("x");
+          auto result = co_await std::move(reader);
+          EXPECT_EQ(result.count, 1u);
+        }
+      },
+      std::ref(dropped), std::ref(kept));
   EXPECT_TRUE(memory_is_in_order());
 }
 
@@ -137,15 +141,17 @@ TEST(CancelOrder, cancels_are_not_lost_when_the_queue_is_full) {
   options.entries = 1;
   pr::runtime rt(options);
   std::optional<pr::fs::file> files[20];
-  rt.run([](pipe_pair& p, std::optional<pr::fs::file>* all) -> pr::task<> {
-    pr::task_group group;
-    for (int i = 0; i < 20; ++i) {
-      all[i] = co_await pr::fs::open(p.read_path());
-      group.spawn(all[i]->read_at(watched_bytes(16), 0));
-    }
-    for (int i = 0; i < 3; ++i) co_await pr::nop();
-    group.abort_all();
-  }, std::ref(pipe), files + 0);
+  rt.run(
+      [](pipe_pair& p, std::optional<pr::fs::file>* all) -> pr::task<> {
+        pr::task_group group;
+        for (int i = 0; i < 20; ++i) {
+          all[i] = co_await pr::fs::open(p.read_path());
+          group.spawn(all[i]->read_at(watched_bytes(16), 0));
+        }
+        for (int i = 0; i < 3; ++i) co_await pr::nop();
+        group.abort_all();
+      },
+      std::ref(pipe), files + 0);
   const auto give_up = std::chrono::steady_clock::now() + 10s;
   while (rt.counters().operations != 0 && std::chrono::steady_clock::now() < give_up)
     rt.run(pr::nop());
@@ -157,24 +163,26 @@ TEST(CancelOrder, cancels_are_not_lost_when_the_queue_is_full) {
 TEST(CancelOrder, aborting_again_or_late_or_elsewhere_is_harmless) {
   pipe_pair pipe;
   pr::runtime rt;
-  rt.run([](pipe_pair& p) -> pr::task<> {
-    auto f = co_await pr::fs::open(p.read_path());
-    auto h = pr::spawn(f.read_at(watched_bytes(16), 0));
-    co_await pr::nop();
-    h.abort();
-    h.abort();
-    auto done = pr::spawn(pr::nop());
-    co_await done;
-    done.abort();
-    auto elsewhere = pr::spawn(f.read_at(watched_bytes(16), 0));
-    co_await pr::nop();
-    std::thread other([h2 = std::move(elsewhere)]() mutable { h2.abort(); });
-    other.join();
-    co_await pr::nop();
-    p.put("x");
-    auto [bytes, n] = co_await f.read_at(watched_bytes(16), 0);
-    EXPECT_EQ(n, 1u);
-  }, std::ref(pipe));
+  rt.run(
+      [](pipe_pair& p) -> pr::task<> {
+        auto f = co_await pr::fs::open(p.read_path());
+        auto h = pr::spawn(f.read_at(watched_bytes(16), 0));
+        co_await pr::nop();
+        h.abort();
+        h.abort();
+        auto done = pr::spawn(pr::nop());
+        co_await done;
+        done.abort();
+        auto elsewhere = pr::spawn(f.read_at(watched_bytes(16), 0));
+        co_await pr::nop();
+        std::thread other([h2 = std::move(elsewhere)]() mutable { h2.abort(); });
+        other.join();
+        co_await pr::nop();
+        p.put("x");
+        auto [bytes, n] = co_await f.read_at(watched_bytes(16), 0);
+        EXPECT_EQ(n, 1u);
+      },
+      std::ref(pipe));
   EXPECT_EQ(rt.counters().tasks, 0u);
 }
 
@@ -182,36 +190,40 @@ TEST(CancelOrder, aborting_again_or_late_or_elsewhere_is_harmless) {
 TEST(CancelOrder, a_group_aborts_its_own_only) {
   pipe_pair pipe;
   pr::runtime rt;
-  rt.run([](pipe_pair& p) -> pr::task<> {
-    auto f = co_await pr::fs::open(p.read_path());
-    auto g = co_await pr::fs::open(p.read_path());
-    auto kept = pr::spawn(g.read_at(watched_bytes(16), 0));
-    pr::task_group group;
-    group.spawn(f.read_at(watched_bytes(16), 0));
-    co_await pr::nop();
-    group.abort_all();
-    co_await pr::nop();
-    p.put("x");
-    const auto result = co_await std::move(kept);
-    EXPECT_EQ(result.count, 1u);
-  }, std::ref(pipe));
+  rt.run(
+      [](pipe_pair& p) -> pr::task<> {
+        auto f = co_await pr::fs::open(p.read_path());
+        auto g = co_await pr::fs::open(p.read_path());
+        auto kept = pr::spawn(g.read_at(watched_bytes(16), 0));
+        pr::task_group group;
+        group.spawn(f.read_at(watched_bytes(16), 0));
+        co_await pr::nop();
+        group.abort_all();
+        co_await pr::nop();
+        p.put("x");
+        const auto result = co_await std::move(kept);
+        EXPECT_EQ(result.count, 1u);
+      },
+      std::ref(pipe));
 }
 
 // case 14
 TEST(CancelOrder, a_timeout_and_an_abort_together_end_it_once) {
   pipe_pair pipe;
   pr::runtime rt;
-  rt.run([](pipe_pair& p) -> pr::task<> {
-    auto f = co_await pr::fs::open(p.read_path());
-    for (int i = 0; i < 20; ++i) {
-      auto h = pr::spawn(pr::timeout(i % 2 == 0 ? 0us : 50us, f.read_at(watched_bytes(16), 0)));
-      for (int turn = 0; turn < i % 4; ++turn) co_await pr::nop();
-      h.abort();
-    }
-    p.put("x");
-    auto [bytes, n] = co_await f.read_at(watched_bytes(16), 0);
-    EXPECT_EQ(n, 1u);
-  }, std::ref(pipe));
+  rt.run(
+      [](pipe_pair& p) -> pr::task<> {
+        auto f = co_await pr::fs::open(p.read_path());
+        for (int i = 0; i < 20; ++i) {
+          auto h = pr::spawn(pr::timeout(i % 2 == 0 ? 0us : 50us, f.read_at(watched_bytes(16), 0)));
+          for (int turn = 0; turn < i % 4; ++turn) co_await pr::nop();
+          h.abort();
+        }
+        p.put("x");
+        auto [bytes, n] = co_await f.read_at(watched_bytes(16), 0);
+        EXPECT_EQ(n, 1u);
+      },
+      std::ref(pipe));
 }
 
 // case 15
@@ -236,11 +248,13 @@ TEST(CancelOrder, an_open_that_never_ends_is_left_at_once) {
   const int before = open_descriptors();
   {
     pr::runtime rt;
-    rt.run([](std::filesystem::path path) -> pr::task<> {
-      // Creating makes the kernel send it to a worker, where the open of a pipe blocks.
-      EXPECT_FALSE(co_await pr::timeout(
-          1ms, pr::fs::open(path, {.creation = pr::fs::creation::if_missing})));
-    }, fifo);
+    rt.run(
+        [](std::filesystem::path path) -> pr::task<> {
+          // Creating makes the kernel send it to a worker, where the open of a pipe blocks.
+          EXPECT_FALSE(co_await pr::timeout(
+              1ms, pr::fs::open(path, {.creation = pr::fs::creation::if_missing})));
+        },
+        fifo);
   }
   EXPECT_EQ(open_descriptors(), before);
 }

@@ -64,67 +64,80 @@ TEST_F(DroppedFiles, a_close_closes_all_the_same) {
 }
 
 TEST_F(DroppedFiles, a_close_behind_a_read_in_flight_leaves_nothing) {
-  drop([](pr::fs::file& f) -> pr::task<> {
-    pr::buffer b(4096);
-    auto reader = pr::spawn(f.read_at(b, 0));
-    co_await pr::yield();
-    co_await std::move(f).close();
-    EXPECT_EQ(co_await std::move(reader), 4096u);
-  }, data);
+  drop(
+      [](pr::fs::file& f) -> pr::task<> {
+        pr::buffer b(4096);
+        auto reader = pr::spawn(f.read_at(b, 0));
+        co_await pr::yield();
+        co_await std::move(f).close();
+        EXPECT_EQ(co_await std::move(reader), 4096u);
+      },
+      data);
 }
 
 TEST_F(DroppedFiles, syncs_leave_nothing) {
-  EXPECT_GT(drop([](pr::fs::file& f) -> pr::task<> {
-              co_await f.sync();
-              co_await f.datasync();
-              (void)co_await pr::as_result(f.datasync());
-            }, data), 40u);
+  EXPECT_GT(drop(
+                [](pr::fs::file& f) -> pr::task<> {
+                  co_await f.sync();
+                  co_await f.datasync();
+                  (void)co_await pr::as_result(f.datasync());
+                },
+                data),
+            40u);
 }
 
 TEST_F(DroppedFiles, a_size_leaves_nothing) {
-  drop([](pr::fs::file& f) -> pr::task<> {
-    EXPECT_EQ(co_await f.size(), 8192u);
-    (void)co_await pr::as_result(f.size());
-  }, data);
+  drop(
+      [](pr::fs::file& f) -> pr::task<> {
+        EXPECT_EQ(co_await f.size(), 8192u);
+        (void)co_await pr::as_result(f.size());
+      },
+      data);
 }
 
 TEST_F(DroppedFiles, a_truncate_leaves_nothing) {
   drop([](pr::fs::file& f) -> pr::task<> { co_await f.truncate(8192); }, data);
-  drop([](pr::fs::file& f) -> pr::task<> {
-    (void)co_await pr::as_result(f.truncate(8192));
-  }, data);
+  drop([](pr::fs::file& f) -> pr::task<> { (void)co_await pr::as_result(f.truncate(8192)); }, data);
 }
 
 TEST_F(DroppedFiles, composite_reads_and_writes_leave_nothing) {
-  drop([](pr::fs::file& f) -> pr::task<> {
-    pr::buffer b(4096);
-    co_await f.read_exactly_at(b, 0);
-    co_await f.write_all_at(b, 0);
-    (void)co_await pr::as_result(f.read_exactly_at(b, 8000));
-  }, data);
+  drop(
+      [](pr::fs::file& f) -> pr::task<> {
+        pr::buffer b(4096);
+        co_await f.read_exactly_at(b, 0);
+        co_await f.write_all_at(b, 0);
+        (void)co_await pr::as_result(f.read_exactly_at(b, 8000));
+      },
+      data);
 }
 
 TEST_F(DroppedFiles, a_composite_that_was_only_described_leaves_nothing) {
-  drop([](pr::fs::file& f) -> pr::task<> {
-    pr::buffer b(4096);
-    auto never_awaited = f.read_exactly_at(b, 0);
-    co_await pr::yield();
-  }, data);
+  drop(
+      [](pr::fs::file& f) -> pr::task<> {
+        pr::buffer b(4096);
+        auto never_awaited = f.read_exactly_at(b, 0);
+        co_await pr::yield();
+      },
+      data);
 }
 
 TEST_F(DroppedFiles, a_composite_read_of_a_pipe_leaves_nothing) {
   const auto pipe = dir.fifo("pipe");
-  drop([](pr::fs::file& f) -> pr::task<> {
-    auto writer = pr::spawn([](pr::fs::file& file) -> pr::task<> {
-      for (int i = 0; i < 4; ++i) {
-        co_await pr::nop();
-        (void)co_await file.write_at(std::string(8, 'x'), 0);
-      }
-    }, std::ref(f));
-    pr::buffer b(32);
-    co_await f.read_exactly_at(b, 0);
-    co_await std::move(writer);
-  }, pipe);
+  drop(
+      [](pr::fs::file& f) -> pr::task<> {
+        auto writer = pr::spawn(
+            [](pr::fs::file& file) -> pr::task<> {
+              for (int i = 0; i < 4; ++i) {
+                co_await pr::nop();
+                (void)co_await file.write_at(std::string(8, 'x'), 0);
+              }
+            },
+            std::ref(f));
+        pr::buffer b(32);
+        co_await f.read_exactly_at(b, 0);
+        co_await std::move(writer);
+      },
+      pipe);
 }
 
 TEST_F(DroppedFiles, whole_files_leave_nothing) {
@@ -149,19 +162,22 @@ TEST_F(DroppedFiles, links_leave_nothing) {
   few.entries = 2;
   few.max_operations = 3;
   most.runtimes.push_back(few);
-  const auto drops = drop_everywhere([&]() -> pr::task<> {
-    return [](std::filesystem::path p) -> pr::task<> {
-      auto f = co_await pr::fs::open(p, rw);
-      pr::buffer page(4096);
-      co_await pr::link(f.write_at(page, 0), f.datasync());
-      co_await pr::link(f.write_at(std::string(12, 's'), 0), f.read_at(std::string(12, ' '), 0));
-      (void)co_await pr::as_result(pr::link(f.read_at(page, 8000), f.datasync()));
-      auto never_awaited = pr::link(f.write_at(page, 0), f.datasync());
-      // Two at once: with few records one of them has to wait.
-      co_await pr::when_all(pr::link(f.datasync(), f.datasync()),
-                            pr::link(f.datasync(), f.datasync()));
-    }(data);
-  }, most);
+  const auto drops = drop_everywhere(
+      [&]() -> pr::task<> {
+        return [](std::filesystem::path p) -> pr::task<> {
+          auto f = co_await pr::fs::open(p, rw);
+          pr::buffer page(4096);
+          co_await pr::link(f.write_at(page, 0), f.datasync());
+          co_await pr::link(f.write_at(std::string(12, 's'), 0),
+                            f.read_at(std::string(12, ' '), 0));
+          (void)co_await pr::as_result(pr::link(f.read_at(page, 8000), f.datasync()));
+          auto never_awaited = pr::link(f.write_at(page, 0), f.datasync());
+          // Two at once: with few records one of them has to wait.
+          co_await pr::when_all(pr::link(f.datasync(), f.datasync()),
+                                pr::link(f.datasync(), f.datasync()));
+        }(data);
+      },
+      most);
   EXPECT_GT(drops, 60u);
 }
 

@@ -39,11 +39,13 @@ TEST(DroppedPoints, a_frame_that_is_leaked_does_not_keep_the_runtime_from_ending
   pipe_pair pipe;
   {
     pr::runtime rt;
-    rt.run([](pipe_pair& p) -> pr::task<> {
-      auto f = co_await pr::fs::open(p.read_path());
-      reads_for_ever(f);
-      co_await pr::nop();
-    }, std::ref(pipe));
+    rt.run(
+        [](pipe_pair& p) -> pr::task<> {
+          auto f = co_await pr::fs::open(p.read_path());
+          reads_for_ever(f);
+          co_await pr::nop();
+        },
+        std::ref(pipe));
     EXPECT_EQ(rt.counters().operations, 1u);
   }
   pipe.put("late");  // nobody is there to write it anywhere
@@ -57,11 +59,13 @@ TEST(DroppedPoints, a_result_that_nobody_takes_is_disposed_of) {
   const int before = open_descriptors();
   {
     pr::runtime rt;
-    rt.run([](std::filesystem::path p) -> pr::task<> {
-      auto opened = pr::spawn(pr::fs::open(p));
-      auto read = pr::spawn(pr::fs::read_file(p));
-      while (!opened.done() || !read.done()) co_await pr::nop();
-    }, path);
+    rt.run(
+        [](std::filesystem::path p) -> pr::task<> {
+          auto opened = pr::spawn(pr::fs::open(p));
+          auto read = pr::spawn(pr::fs::read_file(p));
+          while (!opened.done() || !read.done()) co_await pr::nop();
+        },
+        path);
     rt.run(pr::nop());
   }
   EXPECT_EQ(open_descriptors(), before);
@@ -78,19 +82,21 @@ pr::task<> throws_with_a_read_in_flight(pr::fs::file& f) {
 TEST(DroppedPoints, an_exception_while_a_request_is_in_flight_leaves_nothing) {
   pipe_pair pipe;
   pr::runtime rt;
-  rt.run([](pipe_pair& p) -> pr::task<> {
-    auto f = co_await pr::fs::open(p.read_path());
-    for (int i = 0; i < 10; ++i) {
-      try {
-        co_await throws_with_a_read_in_flight(f);
-        ADD_FAILURE() << "the error was lost";
-      } catch (const std::runtime_error&) {
-      }
-    }
-    p.put("x");
-    const auto result = co_await f.read_at(watched_bytes(16), 0);
-    EXPECT_EQ(result.count, 1u);
-  }, std::ref(pipe));
+  rt.run(
+      [](pipe_pair& p) -> pr::task<> {
+        auto f = co_await pr::fs::open(p.read_path());
+        for (int i = 0; i < 10; ++i) {
+          try {
+            co_await throws_with_a_read_in_flight(f);
+            ADD_FAILURE() << "the error was lost";
+          } catch (const std::runtime_error&) {
+          }
+        }
+        p.put("x");
+        const auto result = co_await f.read_at(watched_bytes(16), 0);
+        EXPECT_EQ(result.count, 1u);
+      },
+      std::ref(pipe));
 }
 
 // case 7: one thrown by a resumed coroutine while completions remain
@@ -105,7 +111,8 @@ TEST(DroppedPoints, an_exception_out_of_run_loses_no_completion) {
   EXPECT_THROW(rt.run([]() -> pr::task<> {
     co_await pr::nop();
     throw std::runtime_error("on purpose");
-  }()), std::runtime_error);
+  }()),
+               std::runtime_error);
   for (int i = 0; i < 3; ++i) rt.run(pr::nop());
   EXPECT_EQ(done, 20);
   EXPECT_EQ(rt.counters().tasks, 0u);

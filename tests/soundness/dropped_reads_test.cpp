@@ -17,9 +17,12 @@ constexpr inline_mode modes[] = {inline_mode::never, inline_mode::automatic, inl
 
 const char* name_of(inline_mode m) {
   switch (m) {
-    case inline_mode::never: return "never inline";
-    case inline_mode::automatic: return "inline by itself";
-    case inline_mode::always: return "always inline";
+    case inline_mode::never:
+      return "never inline";
+    case inline_mode::automatic:
+      return "inline by itself";
+    case inline_mode::always:
+      return "always inline";
   }
   return "";
 }
@@ -40,11 +43,13 @@ pr::task<> waits_for_a_pipe(std::filesystem::path path, pr::fs::open_options opt
   options.access = pr::fs::access::read_write;
   auto f = co_await pr::fs::open(path, options);
   pr::task_group group;
-  group.spawn([](pr::fs::file& file) -> pr::task<> {
-    co_await pr::yield();
-    co_await pr::nop();
-    (void)co_await file.write_at(std::string(64, 'x'), 0);
-  }, std::ref(f));
+  group.spawn(
+      [](pr::fs::file& file) -> pr::task<> {
+        co_await pr::yield();
+        co_await pr::nop();
+        (void)co_await file.write_at(std::string(64, 'x'), 0);
+      },
+      std::ref(f));
   co_await request(f);
   co_await group.join();
 }

@@ -106,10 +106,12 @@ TEST(DroppedWaits, groups_leave_nothing) {
     pr::task_group group;
     int count = 0;
     for (int i = 0; i < 3; ++i)
-      group.spawn([](int& n) -> pr::task<> {
-        co_await nap();
-        ++n;
-      }, std::ref(count));
+      group.spawn(
+          [](int& n) -> pr::task<> {
+            co_await nap();
+            ++n;
+          },
+          std::ref(count));
     co_await group.join();
     EXPECT_EQ(count, 3);
     group.spawn(throwing());
@@ -180,10 +182,12 @@ TEST(DroppedWaits, waiting_for_a_buffer_leaves_nothing) {
       pr::buffer b(16);
       auto reader = pr::spawn(f.read_at(b, 0));
       co_await pr::yield();
-      auto writer = pr::spawn([](pr::fs::file& file) -> pr::task<> {
-        co_await pr::nop();
-        (void)co_await file.write_at(std::string("x"), 0);
-      }, std::ref(f));
+      auto writer = pr::spawn(
+          [](pr::fs::file& file) -> pr::task<> {
+            co_await pr::nop();
+            (void)co_await file.write_at(std::string("x"), 0);
+          },
+          std::ref(f));
       co_await pr::when_all(b.returned(), b.returned());
       EXPECT_FALSE(b.locked());
       co_await b.returned();

@@ -65,8 +65,7 @@ inline const way ways[] = {
        const buffer rest = b.split_off(520);
        (void)co_await f.write_at(rest, 0, 16);
      }},
-    {"a vector",
-     [](fs::file& f) -> task<> { (void)co_await f.read_at(watched_bytes(16), 0); },
+    {"a vector", [](fs::file& f) -> task<> { (void)co_await f.read_at(watched_bytes(16), 0); },
      [](fs::file& f) -> task<> { (void)co_await f.write_at(watched_bytes(16, 'v'), 0); }},
     {"a short string",
      [](fs::file& f) -> task<> { (void)co_await f.read_at(std::string(12, ' '), 0); },
@@ -75,14 +74,9 @@ inline const way ways[] = {
      [](fs::file& f) -> task<> { (void)co_await f.read_at(std::string(64, ' '), 0); },
      [](fs::file& f) -> task<> { (void)co_await f.write_at(std::string(64, 's'), 0); }},
     {"an array",
-     [](fs::file& f) -> task<> {
-       (void)co_await f.read_at(std::make_unique<int[]>(4), 4, 0);
-     },
-     [](fs::file& f) -> task<> {
-       (void)co_await f.write_at(std::make_unique<int[]>(4), 4, 0);
-     }},
-    {"a type of the user",
-     [](fs::file& f) -> task<> { (void)co_await f.read_at(page(), 0); },
+     [](fs::file& f) -> task<> { (void)co_await f.read_at(std::make_unique<int[]>(4), 4, 0); },
+     [](fs::file& f) -> task<> { (void)co_await f.write_at(std::make_unique<int[]>(4), 4, 0); }},
+    {"a type of the user", [](fs::file& f) -> task<> { (void)co_await f.read_at(page(), 0); },
      [](fs::file& f) -> task<> { (void)co_await f.write_at(page(), 0); }},
     {"a copied span",
      [](fs::file& f) -> task<> {

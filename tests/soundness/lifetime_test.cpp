@@ -153,10 +153,12 @@ TEST(Outliving, everything_may_be_destroyed_with_the_statics_in_any_order) {
           slot = std::make_unique<pr::runtime>();
           all.file = open_here(*slot, path);
           all.pooled = slot->run([]() -> pr::task<pr::buffer> { co_return pr::buffer(100); });
-          all.handle.emplace(slot->spawn([](pr::fs::file& f, pr::buffer& b) -> pr::task<> {
-            (void)co_await f.read_at(b, 0);
-            co_await pr::sleep_for(1h);
-          }, std::ref(all.file), std::ref(all.pooled)));
+          all.handle.emplace(slot->spawn(
+              [](pr::fs::file& f, pr::buffer& b) -> pr::task<> {
+                (void)co_await f.read_at(b, 0);
+                co_await pr::sleep_for(1h);
+              },
+              std::ref(all.file), std::ref(all.pooled)));
           slot->run([]() -> pr::task<> { co_await pr::yield(); });
           return 0;
         },
@@ -207,9 +209,9 @@ TEST(Nested, a_task_of_the_inner_runtime_that_joins_one_of_the_outer_is_resumed_
       co_await pr::yield();
       co_return 7;
     });
-    auto inners = inner.spawn([](pr::join_handle<int>& h, bool& done) -> pr::task<> {
-      done = co_await h == 7;
-    }, std::ref(outers), std::ref(result));
+    auto inners = inner.spawn(
+        [](pr::join_handle<int>& h, bool& done) -> pr::task<> { done = co_await h == 7; },
+        std::ref(outers), std::ref(result));
     inner.run([]() -> pr::task<> { co_await pr::yield(); });
     while (!outers.done()) co_await pr::yield();
     co_await pr::yield();
@@ -307,14 +309,16 @@ TEST(Fork, a_child_drops_and_makes_buffers_while_the_parents_threads_do) {
     });
   int failed = 0;
   for (int i = 0; i < forks && failed == 0; ++i) {
-    const auto r = in_child([&] {
-      of_process = {};
-      of_runtime = {};
-      part = {};
-      split = pr::buffer(512);
-      split = pr::buffer(1 << 20);
-      return 0;
-    }, child_end::at_once, 10);
+    const auto r = in_child(
+        [&] {
+          of_process = {};
+          of_runtime = {};
+          part = {};
+          split = pr::buffer(512);
+          split = pr::buffer(1 << 20);
+          return 0;
+        },
+        child_end::at_once, 10);
     if (r.status != 0) {
       ADD_FAILURE() << "fork " << i << ": " << r;
       ++failed;
@@ -331,15 +335,17 @@ TEST(Fork, a_child_forked_inside_a_task_leaves_the_run_and_ends_normally) {
     pr::run([](std::filesystem::path p, child_end end) -> pr::task<> {
       auto file = co_await pr::fs::open(p);
       pr::buffer buffer(5);
-      auto described = std::make_unique<pr::fs::rw_operation<pr::fs::locking>>(
-          file.read_at(buffer, 0));
+      auto described =
+          std::make_unique<pr::fs::rw_operation<pr::fs::locking>>(file.read_at(buffer, 0));
       auto other = pr::spawn(pr::sleep_for(1ms));
-      const auto r = in_child([&] {
-        file = {};  // the request holds the last reference now
-        described.reset();
-        other.abort();
-        return 0;
-      }, end);
+      const auto r = in_child(
+          [&] {
+            file = {};  // the request holds the last reference now
+            described.reset();
+            other.abort();
+            return 0;
+          },
+          end);
       EXPECT_EQ(r.status, 0) << r;
       EXPECT_EQ(co_await std::move(*described), 5u);
       EXPECT_EQ(buffer.text(), "hello");

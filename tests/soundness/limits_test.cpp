@@ -33,7 +33,8 @@ TEST(Reuse, a_read_never_gets_the_bytes_of_a_file_that_reuses_its_number) {
           o, {.inline_first = ring ? pr::fs::inline_mode::never : pr::fs::inline_mode::automatic,
               .registered = round % 4 < 2});
       std::vector<pr::join_handle<pr::owned_result<std::string>>> reads;
-      for (int i = 0; i < 8; ++i) reads.push_back(pr::spawn(file.read_at(std::string(512, ' '), 0)));
+      for (int i = 0; i < 8; ++i)
+        reads.push_back(pr::spawn(file.read_at(std::string(512, ' '), 0)));
       if (round % 3 == 0) co_await pr::yield();  // pushed or only described
       if (round % 5 == 0)
         file = {};
@@ -120,7 +121,8 @@ TEST(Lengths, a_long_read_near_the_end_of_a_sparse_file_beyond_four_gib) {
     GTEST_SKIP() << "the file system has no sparse files of 5 GiB";
   pr::run([](std::filesystem::path p, std::span<std::byte> all) -> pr::task<> {
     for (const auto mode : {pr::fs::inline_mode::never, pr::fs::inline_mode::always}) {
-      auto f = co_await pr::fs::open(p, {.access = pr::fs::access::read_write, .inline_first = mode});
+      auto f =
+          co_await pr::fs::open(p, {.access = pr::fs::access::read_write, .inline_first = mode});
       EXPECT_EQ(co_await f.size(), size);
       EXPECT_EQ(co_await f.read_at(pr::borrowed(all), size - 4196), 4196u);
       EXPECT_EQ(co_await f.read_at(pr::borrowed(all), size), 0u);
@@ -137,7 +139,8 @@ TEST(Lengths, nothing_is_read_and_written_as_nothing) {
   const auto path = dir.file("f", "hello");
   pr::run([](std::filesystem::path p) -> pr::task<> {
     for (const auto mode : {pr::fs::inline_mode::never, pr::fs::inline_mode::always}) {
-      auto f = co_await pr::fs::open(p, {.access = pr::fs::access::read_write, .inline_first = mode});
+      auto f =
+          co_await pr::fs::open(p, {.access = pr::fs::access::read_write, .inline_first = mode});
       pr::buffer none, empty(0);
       EXPECT_EQ(co_await f.read_at(none, 0), 0u);
       EXPECT_EQ(co_await f.write_at(none, 0), 0u);
@@ -174,10 +177,14 @@ void on_a_small_stack(std::function<void()> work) {
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, size);
   pthread_t thread;
-  ASSERT_EQ(pthread_create(&thread, &attributes, [](void* f) -> void* {
-    (*static_cast<std::function<void()>*>(f))();
-    return nullptr;
-  }, &work), 0);
+  ASSERT_EQ(pthread_create(
+                &thread, &attributes,
+                [](void* f) -> void* {
+                  (*static_cast<std::function<void()>*>(f))();
+                  return nullptr;
+                },
+                &work),
+            0);
   pthread_join(thread, nullptr);
   pthread_attr_destroy(&attributes);
 }

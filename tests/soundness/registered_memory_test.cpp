@@ -25,29 +25,35 @@ TEST(RegisteredMemory, a_buffer_of_one_runtime_works_on_another_in_another_threa
   scratch dir;
   const auto path = dir.file("data", std::string(4096, 'a'));
   pr::runtime first;
-  auto b = first.run([](std::filesystem::path p) -> pr::task<pr::buffer> {
-    auto f = co_await pr::fs::open(p, rw);
-    pr::buffer made(4096);
-    EXPECT_EQ(co_await f.read_at(made, 0), 4096u);
-    co_return made;
-  }, path);
+  auto b = first.run(
+      [](std::filesystem::path p) -> pr::task<pr::buffer> {
+        auto f = co_await pr::fs::open(p, rw);
+        pr::buffer made(4096);
+        EXPECT_EQ(co_await f.read_at(made, 0), 4096u);
+        co_return made;
+      },
+      path);
   dir.file("data", std::string(4096, 'b'));
   std::thread([&] {
     pr::runtime second;
-    second.run([](std::filesystem::path p, pr::buffer& used) -> pr::task<> {
-      auto f = co_await pr::fs::open(p, rw);
-      pr::buffer own(4096);  // registered here; the other one must not be taken for it
-      std::memset(own.bytes().data(), 'o', 4096);
-      EXPECT_EQ(co_await f.write_at(own, 4096), 4096u);
-      EXPECT_EQ(co_await f.read_at(used, 0), 4096u);
-      EXPECT_EQ(own.text(), std::string(4096, 'o'));
-    }, path, std::ref(b));
+    second.run(
+        [](std::filesystem::path p, pr::buffer& used) -> pr::task<> {
+          auto f = co_await pr::fs::open(p, rw);
+          pr::buffer own(4096);  // registered here; the other one must not be taken for it
+          std::memset(own.bytes().data(), 'o', 4096);
+          EXPECT_EQ(co_await f.write_at(own, 4096), 4096u);
+          EXPECT_EQ(co_await f.read_at(used, 0), 4096u);
+          EXPECT_EQ(own.text(), std::string(4096, 'o'));
+        },
+        path, std::ref(b));
   }).join();
   EXPECT_EQ(b.text(), std::string(4096, 'b'));
-  first.run([](std::filesystem::path p, pr::buffer& used) -> pr::task<> {
-    auto f = co_await pr::fs::open(p, rw);
-    EXPECT_EQ(co_await f.read_at(used, 4096), 4096u);
-  }, path, std::ref(b));
+  first.run(
+      [](std::filesystem::path p, pr::buffer& used) -> pr::task<> {
+        auto f = co_await pr::fs::open(p, rw);
+        EXPECT_EQ(co_await f.read_at(used, 4096), 4096u);
+      },
+      path, std::ref(b));
   EXPECT_EQ(b.text(), std::string(4096, 'o'));
 }
 
@@ -66,22 +72,25 @@ TEST(RegisteredMemory, a_locked_buffer_and_its_file_may_be_let_go_on_another_thr
   const int before = open_descriptors();
   {
     pr::runtime rt;
-    rt.run([](pipe_pair& p) -> pr::task<> {
-      for (int i = 0; i < 20; ++i) {
-        auto f = co_await pr::fs::open(p.read_path());
-        pr::buffer b(16);
-        auto reader = pr::spawn(f.read_at(b, 0));
-        co_await pr::nop();
-        EXPECT_TRUE(b.locked());
-        std::thread other([h = std::move(reader), b2 = std::move(b), f2 = std::move(f)]() mutable {
-          b2 = {};
-          f2 = {};
-          auto end = std::move(h);
-        });
-        for (int turn = 0; turn < i; ++turn) co_await pr::nop();
-        other.join();
-      }
-    }, std::ref(pipe));
+    rt.run(
+        [](pipe_pair& p) -> pr::task<> {
+          for (int i = 0; i < 20; ++i) {
+            auto f = co_await pr::fs::open(p.read_path());
+            pr::buffer b(16);
+            auto reader = pr::spawn(f.read_at(b, 0));
+            co_await pr::nop();
+            EXPECT_TRUE(b.locked());
+            std::thread other(
+                [h = std::move(reader), b2 = std::move(b), f2 = std::move(f)]() mutable {
+                  b2 = {};
+                  f2 = {};
+                  auto end = std::move(h);
+                });
+            for (int turn = 0; turn < i; ++turn) co_await pr::nop();
+            other.join();
+          }
+        },
+        std::ref(pipe));
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (rt.counters().buffers + rt.counters().operations != 0 &&
            std::chrono::steady_clock::now() < give_up)
@@ -98,15 +107,18 @@ TEST(RegisteredMemory, a_buffer_outlives_its_runtime) {
   std::optional<pr::buffer> b;
   {
     pr::runtime rt;
-    rt.run([](pipe_pair& p, std::optional<pr::buffer>& out) -> pr::task<> {
-      auto f = co_await pr::fs::open(p.read_path());
-      out.emplace(16);
-      pr::spawn([](pr::fs::file file, pr::buffer& into) -> pr::task<> {
-        (void)co_await file.read_at(into, 0);
-      }, std::move(f), std::ref(*out)).detach();
-      co_await pr::nop();
-      EXPECT_TRUE(out->locked());
-    }, std::ref(pipe), std::ref(b));
+    rt.run(
+        [](pipe_pair& p, std::optional<pr::buffer>& out) -> pr::task<> {
+          auto f = co_await pr::fs::open(p.read_path());
+          out.emplace(16);
+          pr::spawn([](pr::fs::file file,
+                       pr::buffer& into) -> pr::task<> { (void)co_await file.read_at(into, 0); },
+                    std::move(f), std::ref(*out))
+              .detach();
+          co_await pr::nop();
+          EXPECT_TRUE(out->locked());
+        },
+        std::ref(pipe), std::ref(b));
   }
   EXPECT_FALSE(b->locked());
   std::memset(b->bytes().data(), 'x', 16);

@@ -139,10 +139,12 @@ TEST(Overflow, more_completions_than_the_queue_holds_are_all_delivered) {
   rt.run([](int& n) -> pr::task<> {
     pr::task_group group;
     for (int i = 0; i < in_flight; ++i)
-      group.spawn([](int& count) -> pr::task<> {
-        co_await pr::nop();
-        ++count;
-      }, std::ref(n));
+      group.spawn(
+          [](int& count) -> pr::task<> {
+            co_await pr::nop();
+            ++count;
+          },
+          std::ref(n));
     co_await group.join();
   }(done));
   EXPECT_EQ(done, in_flight);
@@ -161,11 +163,13 @@ TEST(Overflow, many_reads_that_wait_for_one_event_are_all_woken) {
     constexpr int per_file = 100;  // reads of one stream queue up behind each other
     for (int i = 0; i < 40; ++i) files.push_back(co_await pr::fs::open(p.read_path()));
     for (int i = 0; i < in_flight; ++i)
-      group.spawn([](pr::fs::file& f, int& count) -> pr::task<> {
-        auto [memory, got] = co_await f.read_at(std::string(1, ' '), 0);
-        EXPECT_EQ(got, 0u);
-        ++count;
-      }, std::ref(files[static_cast<std::size_t>(i / per_file) % files.size()]), std::ref(n));
+      group.spawn(
+          [](pr::fs::file& f, int& count) -> pr::task<> {
+            auto [memory, got] = co_await f.read_at(std::string(1, ' '), 0);
+            EXPECT_EQ(got, 0u);
+            ++count;
+          },
+          std::ref(files[static_cast<std::size_t>(i / per_file) % files.size()]), std::ref(n));
     co_await pr::nop();
     EXPECT_GE(r.counters().operations, 1u);
     p.close_write_end();  // the end of the stream, for all
@@ -174,8 +178,8 @@ TEST(Overflow, many_reads_that_wait_for_one_event_are_all_woken) {
   EXPECT_EQ(ended, in_flight);
 }
 
-// Waits for a pipe to have something to read: a request that stays in flight until then, and of which
-// a file may have any number.
+// Waits for a pipe to have something to read: a request that stays in flight until then, and of
+// which a file may have any number.
 const pr::detail::record_type poll_type = {
     .name = "poll",
     .prepare =
@@ -212,10 +216,12 @@ TEST(Overflow, a_hundred_thousand_requests_end_at_once_on_the_smallest_queue) {
   rt.run([](pr::runtime& r, pipe_pair& p, int& n) -> pr::task<> {
     pr::task_group group;
     for (int i = 0; i < in_flight; ++i)
-      group.spawn([](int fd, int& count) -> pr::task<> {
-        co_await readable(fd);
-        ++count;
-      }, p.read_end(), std::ref(n));
+      group.spawn(
+          [](int fd, int& count) -> pr::task<> {
+            co_await readable(fd);
+            ++count;
+          },
+          p.read_end(), std::ref(n));
     while (r.counters().submissions < in_flight) co_await pr::nop();
     co_await nops(3);  // the kernel has all of them
     EXPECT_GE(r.counters().operations, std::size_t{in_flight});
@@ -227,8 +233,8 @@ TEST(Overflow, a_hundred_thousand_requests_end_at_once_on_the_smallest_queue) {
   EXPECT_EQ(rt.counters().operations, 0u);
 }
 
-// Case 38: dropped at once: neither the cancels nor the completions fit. Fewer, since the kernel looks
-// for what to cancel in a table whose size follows the queue's.
+// Case 38: dropped at once: neither the cancels nor the completions fit. Fewer, since the kernel
+// looks for what to cancel in a table whose size follows the queue's.
 TEST(Overflow, many_requests_dropped_at_once_are_cancelled_on_the_smallest_queue) {
   constexpr int in_flight = scaled(4'000);
   pipe_pair pipe;
@@ -260,10 +266,12 @@ TEST_P(FewRecords, requests_wait_their_turn_in_order) {
   rt.run([](std::vector<int>& done) -> pr::task<> {
     pr::task_group group;
     for (int i = 0; i < 100; ++i)
-      group.spawn([](int me, std::vector<int>& list) -> pr::task<> {
-        co_await pr::nop();
-        list.push_back(me);
-      }, i, std::ref(done));
+      group.spawn(
+          [](int me, std::vector<int>& list) -> pr::task<> {
+            co_await pr::nop();
+            list.push_back(me);
+          },
+          i, std::ref(done));
     co_await group.join();
   }(order));
   std::vector<int> expected(100);

@@ -52,14 +52,15 @@ pr::task<> open_on_worker(std::filesystem::path path) {
 
 pr::task<> forget_reads(std::filesystem::path path) {  // leaves orphans behind
   auto f = co_await pr::fs::open(path, {.inline_first = pr::fs::inline_mode::never});
-  for (int i = 0; i < 20; ++i)
-    (void)co_await pr::timeout(0ms, f.read_at(watched_bytes(65536), 0));
+  for (int i = 0; i < 20; ++i) (void)co_await pr::timeout(0ms, f.read_at(watched_bytes(65536), 0));
 }
 
 void spin(pr::runtime& rt, int turns) {
-  rt.run([](int n) -> pr::task<> {
-    while (n-- > 0) co_await pr::nop();
-  }, turns);
+  rt.run(
+      [](int n) -> pr::task<> {
+        while (n-- > 0) co_await pr::nop();
+      },
+      turns);
 }
 
 class Teardown : public ::testing::TestWithParam<unsigned> {
@@ -88,8 +89,8 @@ TEST_P(Teardown, with_everything_under_way_frees_all_and_nothing_is_written_afte
     std::vector<pr::join_handle<void>> handles;
     for (unsigned i = 0; i < 8; ++i) {
       handles.push_back(rt.spawn(read_direct_into_watched(big_, i * 4096)));
-      handles.push_back(rt.spawn(read_into_watched(
-          big_, {.inline_first = pr::fs::inline_mode::never}, 65536)));
+      handles.push_back(
+          rt.spawn(read_into_watched(big_, {.inline_first = pr::fs::inline_mode::never}, 65536)));
       handles.push_back(rt.spawn(idle_reader(idle.read_path())));
       handles.push_back(rt.spawn(open_for_ever(big_)));
       handles.push_back(rt.spawn(forget_reads(big_)));
@@ -120,9 +121,11 @@ TEST_P(Teardown, with_unread_completions_that_hold_descriptors) {
     pr::runtime rt(options());
     std::vector<pr::join_handle<void>> handles;
     for (int i = 0; i < 50; ++i) handles.push_back(rt.spawn(open_for_ever(big_)));
-    rt.run([](int r) -> pr::task<> {
-      for (int i = 0; i < r; ++i) co_await pr::nop();
-    }, round % 4);
+    rt.run(
+        [](int r) -> pr::task<> {
+          for (int i = 0; i < r; ++i) co_await pr::nop();
+        },
+        round % 4);
   }
 }
 
@@ -140,19 +143,19 @@ TEST_P(Teardown, with_an_open_that_waits_on_a_worker) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
 }
 
-// Writes that are dropped in flight are finished although their runtime ends at once. Those behind a
-// sync are not begun by then, so that a cancel would find them.
+// Writes that are dropped in flight are finished although their runtime ends at once. Those behind
+// a sync are not begun by then, so that a cancel would find them.
 TEST_P(Teardown, with_dropped_writes_leaves_them_to_finish) {
   constexpr unsigned writes = 32, size = 16'384;
   const auto target = dir_.file("target", "");
   const auto write = [](pr::fs::file& f, unsigned i) -> pr::task<> {
-    co_await f.write_at(watched_bytes(size, static_cast<char>('a' + i % 26)), std::uint64_t{i} * size);
+    co_await f.write_at(watched_bytes(size, static_cast<char>('a' + i % 26)),
+                        std::uint64_t{i} * size);
   };
   const auto write_synced = [](pr::fs::file& f, unsigned i) -> pr::task<> {
-    co_await pr::link(f.write_at(std::string(size, static_cast<char>('a' + i % 26)),
-                                 std::uint64_t{i} * size),
-                      f.datasync(),
-                      f.write_at(std::string(size, 'z'), std::uint64_t{writes + i} * size));
+    co_await pr::link(
+        f.write_at(std::string(size, static_cast<char>('a' + i % 26)), std::uint64_t{i} * size),
+        f.datasync(), f.write_at(std::string(size, 'z'), std::uint64_t{writes + i} * size));
   };
   const bool linkable = GetParam() >= 3;
   {
@@ -276,8 +279,8 @@ TEST(TeardownLeak, a_dropped_write_that_does_not_finish_is_cancelled_and_reporte
     const auto start = std::chrono::steady_clock::now();
     {
       pr::runtime rt = pr::exec::runtime_access::make(kernel, {.shutdown_patience = 400ms});
-      auto file = rt.run(pr::fs::open(path, {.access = pr::fs::access::write,
-                                             .inline_first = pr::fs::inline_mode::never}));
+      auto file = rt.run(pr::fs::open(
+          path, {.access = pr::fs::access::write, .inline_first = pr::fs::inline_mode::never}));
       auto h = rt.spawn(file.write_at(watched_bytes(4096, 'x'), 0));
       rt.run(pr::nop());
     }

@@ -67,17 +67,16 @@ TEST(Wakes, a_ball_between_two_runtimes_never_gets_lost) {
     void operator()() {  // on the side `to`
       if (++hits >= rounds) {
         to_sleep->abort();
-        if (hits == rounds)
-          (void)from.post(ball{hits, rounds, from, to, from_sleep, to_sleep});
+        if (hits == rounds) (void)from.post(ball{hits, rounds, from, to, from_sleep, to_sleep});
         return;
       }
       (void)from.post(ball{hits, rounds, from, to, from_sleep, to_sleep});
     }
   };
   const auto sleep_until_aborted = [](side& s) {
-    s.rt.run([](pr::join_handle<void>& h) -> pr::task<> {
-      EXPECT_THROW(co_await h, pr::task_aborted);
-    }, std::ref(s.asleep));
+    s.rt.run(
+        [](pr::join_handle<void>& h) -> pr::task<> { EXPECT_THROW(co_await h, pr::task_aborted); },
+        std::ref(s.asleep));
   };
   std::thread other([&] {
     side mine;
@@ -133,9 +132,11 @@ TEST(Wakes, results_of_blocking_calls_always_arrive) {
   rt.run([](int n, long& total) -> pr::task<> {
     pr::task_group group;
     for (int lane = 0; lane < 4; ++lane)
-      group.spawn([](int count, long& s) -> pr::task<> {
-        for (int i = 0; i < count; ++i) s += co_await pr::blocking([] { return 1; });
-      }, n / 4, std::ref(total));
+      group.spawn(
+          [](int count, long& s) -> pr::task<> {
+            for (int i = 0; i < count; ++i) s += co_await pr::blocking([] { return 1; });
+          },
+          n / 4, std::ref(total));
     co_await group.join();
   }(calls, sum));
   EXPECT_EQ(sum, calls / 4 * 4);
@@ -158,8 +159,8 @@ TEST(Wakes, handles_dropped_on_another_thread_abort_their_tasks) {
   EXPECT_EQ(rt.counters().tasks, 0u);
 }
 
-// A task that has ended keeps its result, and the task that spawned it, as long as there is a handle.
-// Threads drop the handles of both at once, when no runtime is left to order them.
+// A task that has ended keeps its result, and the task that spawned it, as long as there is a
+// handle. Threads drop the handles of both at once, when no runtime is left to order them.
 TEST(Wakes, handles_dropped_by_several_threads_after_the_end_free_each_task_once) {
   using token = std::shared_ptr<int>;
   using handles = std::vector<pr::join_handle<token>>;
@@ -182,9 +183,11 @@ TEST(Wakes, handles_dropped_by_several_threads_after_the_end_free_each_task_once
     {
       pr::runtime rt;
       all.push_back(rt.spawn(&family::member, 4, mine, std::ref(all)));
-      rt.run([](int n) -> pr::task<> {
-        while (n-- > 0) co_await pr::yield();
-      }, 2 + round % 32);
+      rt.run(
+          [](int n) -> pr::task<> {
+            while (n-- > 0) co_await pr::yield();
+          },
+          2 + round % 32);
     }
     std::atomic<std::size_t> ready{0};
     std::vector<std::thread> droppers;

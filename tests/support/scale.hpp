@@ -28,8 +28,6 @@ inline constexpr bool under_tsan = false;
 #endif
 
 /// `full`, or a part of it under a sanitizer.
-constexpr int scaled(int full) {
-  return under_tsan ? full / 20 : under_asan ? full / 10 : full;
-}
+constexpr int scaled(int full) { return under_tsan ? full / 20 : under_asan ? full / 10 : full; }
 
 }  // namespace parkring::testing

@@ -9,7 +9,9 @@
 namespace parkring::detail {
 
 template <class A>
-concept has_member_co_await = requires(A&& a) { std::forward<A>(a).operator co_await(); };
+concept has_member_co_await = requires(A&& a) {
+  std::forward<A>(a).operator co_await();
+};
 
 template <class A>
 concept is_awaiter = requires(A& a, std::coroutine_handle<> h) {

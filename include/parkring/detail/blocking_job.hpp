@@ -14,8 +14,8 @@
 namespace parkring::detail {
 
 struct blocking_job : message {
-  waiter* wait = nullptr;               // who waits; null once it left or was woken
-  std::shared_ptr<blocking_job> self;   // the message's own reference, while posted
+  waiter* wait = nullptr;              // who waits; null once it left or was woken
+  std::shared_ptr<blocking_job> self;  // the message's own reference, while posted
   home_ref home_of;
 
   blocking_job() = default;

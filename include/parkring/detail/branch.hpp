@@ -55,7 +55,8 @@ struct branch_promise_base : frame_link, recycled_frame {
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) const noexcept {
       auto& p = h.promise();
-      if (p.parent->finished(*p.parent, p.index, p.result.failed())) return transfer(p.parent->frame);
+      if (p.parent->finished(*p.parent, p.index, p.result.failed()))
+        return transfer(p.parent->frame);
       return std::noop_coroutine();
     }
     void await_resume() const noexcept {}

@@ -34,15 +34,15 @@ struct buffer_block : message {
   std::byte* data = nullptr;
   std::size_t size = 0;
   std::atomic<std::int32_t> lock{0};
-  bool abandoned = false;            // the locker's thread only
-  bool watched = false;              // abandoned or awaited, perhaps not any more; likewise
-  int registered_index = -1;         // valid while `registered_with` names the registry
-  std::uint64_t registered_with = 0; // 0: not looked up, or not registered
-  home_ref locker;                   // valid while locked
-  const record* holder = nullptr;    // the request locked for last; the locker's thread only
+  bool abandoned = false;             // the locker's thread only
+  bool watched = false;               // abandoned or awaited, perhaps not any more; likewise
+  int registered_index = -1;          // valid while `registered_with` names the registry
+  std::uint64_t registered_with = 0;  // 0: not looked up, or not registered
+  home_ref locker;                    // valid while locked
+  const record* holder = nullptr;     // the request locked for last; the locker's thread only
   buffer_storage* storage = nullptr;
   buffer_block* holds_lock_of = nullptr;  // unlocked when this block, a part of it, ends
-  waiter_list returned;              // wait for the unlock; the locker's thread only
+  waiter_list returned;                   // wait for the unlock; the locker's thread only
 
   [[nodiscard]] bool is_locked() const noexcept {
     return lock.load(std::memory_order_acquire) != 0;  // pairs with the release in unlock

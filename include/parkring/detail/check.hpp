@@ -16,9 +16,9 @@ namespace parkring::detail {
 
 // Macros, because the text of the condition belongs in the message and the advice must not be
 // evaluated on the way that succeeds.
-#define PARKRING_CHECK(condition, advice)                                               \
-  do {                                                                                  \
-    if (!(condition)) [[unlikely]]                                                      \
+#define PARKRING_CHECK(condition, advice)                                                    \
+  do {                                                                                       \
+    if (!(condition)) [[unlikely]]                                                           \
       ::parkring::detail::check_failed(#condition, advice, std::source_location::current()); \
   } while (false)
 

@@ -4,8 +4,8 @@
 // Exactly one coroutine runs at a time on a runtime's thread, and never below another one on the
 // stack: awaits hand over by symmetric transfer, or, where the build makes calls of those, through
 // `next_frame` every so often, which the run loop resumes. So a million ready awaits need little
-// stack in any build, and a frame that is destroyed is never one that is running, except the current
-// task's own; `abort` defers that one.
+// stack in any build, and a frame that is destroyed is never one that is running, except the
+// current task's own; `abort` defers that one.
 #pragma once
 
 #include <coroutine>
@@ -20,17 +20,17 @@ namespace parkring::detail {
 
 struct core_base {
   waiter_list ready;
-  task_cell* current = nullptr;   // the task whose coroutine is running
-  bool attention = false;         // `next_frame` or `doomed` is set
-  void* next_frame = nullptr;     // where to go on, after a transfer that would go too deep
-  std::uintptr_t stack_base = 0;  // of the run loop
-  unsigned budget = 0;            // awaits that may still complete without suspending
-  bool closing = false;           // a task that is started now is aborted at once
-  task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
+  task_cell* current = nullptr;     // the task whose coroutine is running
+  bool attention = false;           // `next_frame` or `doomed` is set
+  void* next_frame = nullptr;       // where to go on, after a transfer that would go too deep
+  std::uintptr_t stack_base = 0;    // of the run loop
+  unsigned budget = 0;              // awaits that may still complete without suspending
+  bool closing = false;             // a task that is started now is aborted at once
+  task_cell* doomed = nullptr;      // aborted tasks to destroy once the running coroutine suspends
   intrusive_list<task_cell> tasks;  // the live ones
-  home_ref home_of;               // the way back to this runtime
+  home_ref home_of;                 // the way back to this runtime
   const std::size_t* live_operations = nullptr;  // how many requests have a record
-  std::uint64_t inline_hits = 0;  // counted where they happen, in the coroutine
+  std::uint64_t inline_hits = 0;                 // counted where they happen, in the coroutine
 
   static constexpr unsigned full_budget = 128;
 
@@ -85,7 +85,8 @@ extern constinit thread_local core_base* this_thread_core;
 [[nodiscard]] inline std::coroutine_handle<> transfer(std::coroutine_handle<> to) noexcept {
   constexpr std::uintptr_t deep = 32 * 1024;
   core_base& core = running_core();
-  if (core.stack_base - stack_pointer() < deep) [[likely]] return to;
+  if (core.stack_base - stack_pointer() < deep) [[likely]]
+    return to;
   core.next_frame = to.address();
   core.attention = true;
   return std::noop_coroutine();

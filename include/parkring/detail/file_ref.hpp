@@ -17,7 +17,8 @@ namespace parkring::detail {
 class inline_policy {
  public:
   [[nodiscard]] bool worth_trying() noexcept {
-    if (pause_ == 0) [[likely]] return true;
+    if (pause_ == 0) [[likely]]
+      return true;
     --pause_;
     return false;
   }
@@ -26,7 +27,10 @@ class inline_policy {
     penalty_ = penalty_ == 0 ? 1 : (penalty_ < longest ? penalty_ * 2 : longest);
     pause_ = penalty_;
   }
-  void give_up() noexcept { pause_ = forever; penalty_ = forever; }
+  void give_up() noexcept {
+    pause_ = forever;
+    penalty_ = forever;
+  }
 
  private:
   static constexpr std::uint32_t longest = 256;
@@ -70,7 +74,8 @@ class file_ref {
 
   void reset() noexcept {
     if (file_ == nullptr) return;
-    if (--file_->references == 0) [[unlikely]] close_unreferenced(*file_);
+    if (--file_->references == 0) [[unlikely]]
+      close_unreferenced(*file_);
     file_ = nullptr;
   }
   [[nodiscard]] file_ref share() const noexcept {

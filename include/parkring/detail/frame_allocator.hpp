@@ -29,7 +29,7 @@ struct free_frame {
 /// or static destructors still find it; it is emptied and closed at the end of the thread.
 struct frame_lists {
   static constexpr std::size_t granule = 64;
-  static constexpr std::size_t classes = 33;          // up to 2 KiB; larger ones go to malloc
+  static constexpr std::size_t classes = 33;           // up to 2 KiB; larger ones go to malloc
   static constexpr std::uint32_t keep_at_most = 4096;  // free frames kept of a class
 
   struct list {

@@ -76,8 +76,8 @@ class home {
   std::atomic<bool> has_messages_{false};
   core_base* core_ = nullptr;     // read on the owner thread only
   waiter_list* ready_ = nullptr;  // read on the owner thread only
-  message* first_ = nullptr;   // under mutex_
-  message* last_ = nullptr;    // under mutex_
+  message* first_ = nullptr;      // under mutex_
+  message* last_ = nullptr;       // under mutex_
   wake_function wake_ = nullptr;
   void* wake_context_ = nullptr;
 };

@@ -7,8 +7,8 @@
 // these notes to an innermost frame, destroys that one, and goes on above it.
 //
 // The order is the one that plain `destroy` has: of what lives in a suspended frame its awaiter was
-// made last and goes first. So a child is gone, locals and all, before its parent's locals are, which
-// it may refer to.
+// made last and goes first. So a child is gone, locals and all, before its parent's locals are,
+// which it may refer to.
 //
 // A coroutine of a foreign type in between is destroyed by plain `destroy`, one level deeper.
 #pragma once
@@ -20,7 +20,8 @@ namespace parkring::detail {
 
 /// A part of a suspended frame that owns what the frame awaits.
 struct frame_owner {
-  std::coroutine_handle<> child;  // the frame awaited; null: this is a `frames_owner`, or it is gone
+  std::coroutine_handle<>
+      child;  // the frame awaited; null: this is a `frames_owner`, or it is gone
 };
 
 /// One that owns several.
@@ -57,7 +58,8 @@ void destroy_nested(std::coroutine_handle<> frame) noexcept;
 
 /// Destroys a frame of this library, what it awaits first.
 inline void destroy_frame(std::coroutine_handle<> frame) noexcept {
-  if (link_of(frame).awaiting != nullptr) [[unlikely]] return destroy_nested(frame);
+  if (link_of(frame).awaiting != nullptr) [[unlikely]]
+    return destroy_nested(frame);
   frame.destroy();
 }
 

@@ -117,10 +117,8 @@ template <class T>
 struct returned {
   outcome<T> result;
   template <class U = T>
-    requires std::convertible_to<U&&, T>
-  void return_value(U&& value) {
-    result.set_value(std::forward<U>(value));
-  }
+  requires std::convertible_to<U&&, T>
+  void return_value(U&& value) { result.set_value(std::forward<U>(value)); }
   void unhandled_exception() noexcept { result.set_error(std::current_exception()); }
   T take() { return result.take(); }
 };

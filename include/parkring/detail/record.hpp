@@ -47,9 +47,9 @@ struct chain_join {
 
 /// What a coroutine's frame holds while it waits for one request.
 struct op_waiter : waiter {
-  record* rec = nullptr;      // set while a record works for us
+  record* rec = nullptr;            // set while a record works for us
   std::int32_t answer = no_answer;  // the kernel's: a count, a descriptor, or -errno
-  chain_join* chain = nullptr;  // set when it is a part of a chain
+  chain_join* chain = nullptr;      // set when it is a part of a chain
   /// Starts the request again, when records were exhausted and one has come back.
   void (*restart)(op_waiter&) noexcept;
 
@@ -88,8 +88,8 @@ struct record_type {
   bool (*cancel_when_dropped)(const record&) noexcept = nullptr;
   /// Appends the request in words: "read_at(/data/x, offset 0, 4096 bytes)". Null: its name.
   void (*describe)(const record&, std::string& out) = nullptr;
-  /// Whether a request that is left to finish matters by what it does, so that the end of the runtime
-  /// leaves it to finish too, as long as its patience lasts. Others are cancelled there.
+  /// Whether a request that is left to finish matters by what it does, so that the end of the
+  /// runtime leaves it to finish too, as long as its patience lasts. Others are cancelled there.
   bool has_effect = false;
 };
 
@@ -111,12 +111,12 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   operations_base* owner = nullptr;
   std::uint8_t generation = 0;  // six bits, part of user_data
   record_state state = record_state::free;
-  bool special = false;        // any of the following is not as it is here; undone when it ends
+  bool special = false;  // any of the following is not as it is here; undone when it ends
   cancel_wish cancel_wanted = cancel_wish::none;
-  bool follows_ended = false;  // the part of the chain before it has ended
-  std::uint8_t entry_flags = 0;    // added to the submission entry's: links of a chain
+  bool follows_ended = false;       // the part of the chain before it has ended
+  std::uint8_t entry_flags = 0;     // added to the submission entry's: links of a chain
   record* next_in_chain = nullptr;  // what the kernel starts after it; may have ended before it
-  std::uint16_t chain_length = 1;  // in the first record of a chain: how many must go together
+  std::uint16_t chain_length = 1;   // in the first record of a chain: how many must go together
   alignas(16) std::byte payload[record_payload_size];
 
   template <class P>

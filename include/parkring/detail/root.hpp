@@ -116,11 +116,10 @@ template <class T, class Call>
 inline constexpr cell_type call_cell_type = {
     .end = cell_type_of<T>.end,
     .error_of = cell_type_of<T>.error_of,
-    .end_call = std::is_trivially_destructible_v<Call>
-                    ? nullptr
-                    : +[](task_cell& cell) noexcept {
-                        std::destroy_at(&call_behind<T, Call>(cell));
-                      },
+    .end_call =
+        std::is_trivially_destructible_v<Call>
+            ? nullptr
+            : +[](task_cell& cell) noexcept { std::destroy_at(&call_behind<T, Call>(cell)); },
 };
 
 /// Starts a task that calls `fn(args...)`.

@@ -107,8 +107,7 @@ inline constexpr std::size_t longest_transfer = 0x7ffff000;
   core_base& core = running_core();
   PARKRING_DCHECK(q.file.get() != nullptr, "an operation is awaited once");
   file_state_base& f = *q.file.get();
-  PARKRING_CHECK(f.home_of == core.home_of,
-                 "await a file's requests on the runtime it belongs to");
+  PARKRING_CHECK(f.home_of == core.home_of, "await a file's requests on the runtime it belongs to");
   const direction way = q.way;  // read before the call, across which memory is not known
   auto& policy = way == direction::read ? f.inline_reads : f.inline_writes;
   if (f.inline_first != fs::inline_mode::always) {
@@ -137,7 +136,8 @@ class rw_waiter : public op_waiter {
   rw_waiter(const rw_waiter&) = delete;
   rw_waiter& operator=(const rw_waiter&) = delete;
   ~rw_waiter() {
-    if (kept_) [[unlikely]] drop_kept();
+    if (kept_) [[unlikely]]
+      drop_kept();
   }
 
   /// Begins to wait: submits what `q` describes.
@@ -169,21 +169,25 @@ class rw_waiter : public op_waiter {
   [[nodiscard]] std::expected<std::size_t, error> outcome() const;
   /// Takes the number of bytes, or throws the error.
   [[gnu::always_inline]] std::size_t take_count() {
-    if (kept_) [[unlikely]] end_kept();
+    if (kept_) [[unlikely]]
+      end_kept();
     return static_cast<std::size_t>(answer);
   }
   /// The result is taken: the next read of a stream may begin.
   void end_delivered() noexcept {
-    if (has_turn_) [[unlikely]] end_turn(true);
+    if (has_turn_) [[unlikely]]
+      end_turn(true);
   }
   /// Dropped: a stream gets back what this read has received and nobody took. The destructor does
   /// it too, if the memory is still there then.
   void end_turn_dropped() noexcept {
-    if (has_turn_) [[unlikely]] end_turn(false);
+    if (has_turn_) [[unlikely]]
+      end_turn(false);
   }
   /// Blocks until the kernel has let go of borrowed memory.
   void wait_for_kernel() noexcept {
-    if (rec != nullptr) [[unlikely]] wait_for_record();
+    if (rec != nullptr) [[unlikely]]
+      wait_for_record();
   }
   /// Whether a record has the owned object.
   [[nodiscard]] bool object_away() const noexcept { return object_away_; }

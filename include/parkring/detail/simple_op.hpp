@@ -29,9 +29,9 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
  public:
   using value_type = typename Request::value_type;
 
-  explicit simple_operation(Request&& r) : request_(std::move(r)) {}
+  explicit simple_operation(Request && r) : request_(std::move(r)) {}
 
-  awaiter operator co_await() && { return awaiter(std::move(request_)); }
+  awaiter operator co_await()&& { return awaiter(std::move(request_)); }
 
  private:
   class awaiter : Waiter {
@@ -57,10 +57,12 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
     [[nodiscard]] bool await_done() const noexcept { return this->answer != op_waiter::no_answer; }
     value_type await_resume() {
       if constexpr (std::is_void_v<value_type>) {
-        if (this->answer < 0) [[unlikely]] fail();
+        if (this->answer < 0) [[unlikely]]
+          fail();
       } else {
         auto value = await_outcome();
-        if (!value) [[unlikely]] throw io_error(std::move(value).error());
+        if (!value) [[unlikely]]
+          throw io_error(std::move(value).error());
         return std::move(*value);
       }
     }

@@ -50,26 +50,26 @@ struct cell_type {
 };
 
 struct task_cell : plain_frame, list_node, message {  // on the runtime's list of live tasks
-  waiter start;                      // schedules the first resume
-  std::coroutine_handle<> child;     // the task's outermost coroutine; null before it was called
+  waiter start;                                       // schedules the first resume
+  std::coroutine_handle<> child;  // the task's outermost coroutine; null before it was called
   waiter* joiner = nullptr;
-  cell_group* group = nullptr;       // holds the handle's reference, if the task is in one
+  cell_group* group = nullptr;  // holds the handle's reference, if the task is in one
   group_link in_group;
   home_ref home_of;
   const cell_type* type;
-  task_cell* parent;                 // the live task that spawned it, or the nearest above
-  std::uint32_t block_size;          // of all of it
-  std::uint32_t references = 2;      // the frame's and the handle's
+  task_cell* parent;             // the live task that spawned it, or the nearest above
+  std::uint32_t block_size;      // of all of it
+  std::uint32_t references = 2;  // the frame's and the handle's
   task_state state = task_state::live;
-  bool doomed = false;               // aborted while running: destroyed at the next suspension
-  bool detached = false;             // nobody will take its result
-  bool failed = false;               // it threw
-  bool foreign_detach;               // what the handle's message asks for
-  std::source_location where;        // of the spawn; empty where it is not known
-  task_cell* next_doomed;            // set while doomed
+  bool doomed = false;         // aborted while running: destroyed at the next suspension
+  bool detached = false;       // nobody will take its result
+  bool failed = false;         // it threw
+  bool foreign_detach;         // what the handle's message asks for
+  std::source_location where;  // of the spawn; empty where it is not known
+  task_cell* next_doomed;      // set while doomed
 
-  task_cell(core_base& core, const cell_type& t, std::size_t size,
-            plain_frame::function resume, std::source_location w) noexcept
+  task_cell(core_base& core, const cell_type& t, std::size_t size, plain_frame::function resume,
+            std::source_location w) noexcept
       : plain_frame(resume, &destroy_frame),
         home_of(core.home_of),
         type(&t),
@@ -89,8 +89,7 @@ struct task_cell_of final : task_cell {
 
 template <class T>
 inline constexpr cell_type cell_type_of = {
-    .end =
-        [](task_cell& base) noexcept { std::destroy_at(static_cast<task_cell_of<T>*>(&base)); },
+    .end = [](task_cell& base) noexcept { std::destroy_at(static_cast<task_cell_of<T>*>(&base)); },
     .error_of = [](task_cell& base) noexcept -> std::exception_ptr {
       return static_cast<task_cell_of<T>&>(base).result.error();
     },
@@ -101,8 +100,8 @@ inline constexpr cell_type cell_type_of = {
 struct cell_group {
   intrusive_list<group_link> members;
   std::size_t live = 0;
-  waiter* joiner = nullptr;    // woken when there is no member or an error
-  std::exception_ptr error;    // the first
+  waiter* joiner = nullptr;  // woken when there is no member or an error
+  std::exception_ptr error;  // the first
 
   /// Takes over the handle's reference.
   void add(task_cell& cell) noexcept;

@@ -247,15 +247,15 @@ class file {
 
   /// Not for spans and other views, nor for lvalues: the error says what to write instead.
   template <class Memory>
-    requires std::ranges::contiguous_range<Memory> &&
-             (!owns_memory<std::remove_cvref_t<Memory>> || std::is_lvalue_reference_v<Memory>)
-  rw_operation<locking> read_at(Memory&&, std::uint64_t) {
+  requires std::ranges::contiguous_range<Memory> &&
+      (!owns_memory<std::remove_cvref_t<Memory>> ||
+       std::is_lvalue_reference_v<Memory>)rw_operation<locking> read_at(Memory&&, std::uint64_t) {
     detail::hand_memory_over<Memory>();
   }
   template <class Memory>
-    requires std::ranges::contiguous_range<Memory> &&
-             (!owns_memory<std::remove_cvref_t<Memory>> || std::is_lvalue_reference_v<Memory>)
-  rw_operation<locking> write_at(Memory&&, std::uint64_t) {
+  requires std::ranges::contiguous_range<Memory> &&
+      (!owns_memory<std::remove_cvref_t<Memory>> ||
+       std::is_lvalue_reference_v<Memory>)rw_operation<locking> write_at(Memory&&, std::uint64_t) {
     detail::hand_memory_over<Memory>();
   }
 

@@ -27,13 +27,13 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
  public:
   using value_type = typename Way::value_type;
 
-  [[gnu::always_inline]] rw_operation(detail::rw_request&& q, Way&& way)
+  [[gnu::always_inline]] rw_operation(detail::rw_request && q, Way && way)
       : request_(std::move(q)), way_(std::move(way)) {}
 
-  awaiter operator co_await() && { return awaiter(*this); }
+  awaiter operator co_await()&& { return awaiter(*this); }
 
   /// Gives the request up, for a transfer that is made of several.
-  detail::rw_request take_request() && { return std::move(request_); }
+  detail::rw_request take_request()&& { return std::move(request_); }
 
  private:
   // Works on the description until it suspends, and from then on, when the description may be
@@ -83,8 +83,7 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
     int chain_refusal() noexcept {
       begin_wait();
       held_.take(described_.way_);
-      if constexpr (Way::travels)
-        described_.request_.data = Way::owner().data(held_.home());
+      if constexpr (Way::travels) described_.request_.data = Way::owner().data(held_.home());
       waiter_.keep(std::move(described_.request_));
       return waiter_.refusal();
     }
@@ -108,7 +107,7 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
     void end_wait() noexcept {
       if constexpr (Way::blocks_on_drop) waiter_.wait_for_kernel();
       if constexpr (Way::travels) {
-        waiter_.end_turn_dropped();  // while the memory is still there
+        waiter_.end_turn_dropped();                    // while the memory is still there
         if (!waiter_.object_away()) waiter_.unlink();  // `end` runs the user's code
         // An object that is away in its record must not be destroyed here a second time.
         if (!waiter_.object_away()) held_.end();
