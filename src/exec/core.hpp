@@ -8,8 +8,7 @@
 //   1. no new work: a task launched from now on is destroyed at once;
 //   2. all tasks are destroyed, so no frame is left that a completion could want to resume;
 //   3. every request becomes an orphan, and is cancelled unless it is left to finish for its
-//   effect:
-//      writes to regular files, and sync;
+//      effect: writes to regular files, and sync;
 //   4. the ring is driven until no record is live, at most `shutdown_patience` long; when a quarter
 //      of that is left, what was to finish is cancelled too, and reported;
 //   5. the home closes: whoever posts from now on is told that the runtime is gone;
