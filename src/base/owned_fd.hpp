@@ -1,9 +1,9 @@
 // The owner of a file descriptor: closes it when it goes.
 #pragma once
 
-#include <unistd.h>
-
 #include <utility>
+
+#include "base/descriptor.hpp"
 
 namespace parkring::base {
 
@@ -24,7 +24,7 @@ class owned_fd {
   void reset(int fd = -1) noexcept {
     // An error of close is not actionable here: Linux has released the number whatever it says
     // (close(2), "Dealing with error returns from close()").
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) close_descriptor(fd_);
     fd_ = fd;
   }
 

@@ -51,20 +51,34 @@ struct ring_memory {
   void* context = nullptr;  // whatever an implementation keeps per ring
 };
 
-/// Something that serves rings. Calls for different rings may come from different threads; calls
-/// for one ring come from one thread at a time. Nothing here throws: errors are negative errno.
+/// What is asked about a descriptor once, when a file is made of it.
+struct file_facts {
+  enum class kind : std::uint8_t { regular, directory, device, stream };
+  kind what = kind::regular;
+  bool has_position = true;
+  std::uint32_t memory_alignment = 512;  // for direct I/O; 512 where the file system does not tell
+  std::uint32_t offset_alignment = 512;
+};
+
+/// Something that serves rings, and answers the few calls that a runtime makes beside them. Calls
+/// for different rings may come from different threads; calls for one ring come from one thread at
+/// a time. Nothing here throws: errors are negative errno.
 class kernel {
  public:
   virtual ~kernel() = default;
 
   [[nodiscard]] virtual const char* name() const noexcept = 0;
 
+  // ---- rings ----
+
   /// Makes a ring of at least `entries` submission entries; `p` is in and out as in
   /// io_uring_setup(2). 0, or -errno and then nothing has to be released.
   [[nodiscard]] virtual int setup(unsigned entries, abi::params& p, ring_memory& out) noexcept = 0;
 
   /// Consumes up to `to_submit` entries and waits for `min_complete` completions, as in
-  /// io_uring_enter(2). The number of consumed entries, or -errno.
+  /// io_uring_enter(2). The number of consumed entries, or -errno. -ESHUTDOWN, from then on always,
+  /// when the machine has stopped (a simulated power cut): such a call has consumed all entries all
+  /// the same, and every request, those included, has ended with -ECANCELED when it returns.
   virtual int enter(const ring_memory& ring, unsigned to_submit, unsigned min_complete,
                     unsigned flags, const void* arg, std::size_t arg_size) noexcept = 0;
 
@@ -77,9 +91,57 @@ class kernel {
 
   /// True when enter may be issued as an inlined system call instead of through `enter`.
   [[nodiscard]] virtual bool direct() const noexcept { return false; }
+
+  // ---- beside the rings: by default what the process's own system does ----
+
+  /// False when descriptors, threads and time are simulated: then no system call on a descriptor
+  /// means anything, and no thread may be started for a request.
+  [[nodiscard]] virtual bool real() const noexcept { return true; }
+
+  /// Whether a read or write may be tried in place, by a system call on its descriptor, before it
+  /// becomes a request; never where every request must be seen.
+  [[nodiscard]] virtual bool inline_io() const noexcept { return real(); }
+
+  /// A clock that never goes back, in nanoseconds. Of a real kernel it is the steady clock, which
+  /// callers may read by themselves; else it is virtual time.
+  [[nodiscard]] virtual std::uint64_t now_ns() noexcept;
+  /// Lets time pass without doing anything.
+  virtual void pause(std::uint64_t ns) noexcept;
+
+  /// What kind of file a descriptor is. 0 or -errno.
+  [[nodiscard]] virtual int inspect(int fd, bool direct_io, file_facts& out) noexcept;
+  /// As close(2), in place.
+  virtual int close(int fd) noexcept;
+
+  /// A counter that can be polled, as eventfd(2) with EFD_NONBLOCK: a descriptor, or -errno.
+  [[nodiscard]] virtual int make_event() noexcept;
+  /// Adds one to it. Any thread.
+  virtual void signal_event(int fd) noexcept;
+  /// Sets it to zero.
+  virtual void clear_event(int fd) noexcept;
 };
 
-/// The kernel this process runs on.
+/// The kernel this process runs on, by io_uring.
 [[nodiscard]] kernel& linux_kernel() noexcept;
+/// The same without io_uring: ordinary system calls, those that may block on a pool of threads.
+[[nodiscard]] kernel& threads_kernel() noexcept;
+
+/// The kernel of the runtimes that this thread makes, before any other choice; null: none. What a
+/// simulated world sets while a program runs in it.
+extern constinit thread_local kernel* this_thread_kernel;
+
+/// Sets `this_thread_kernel` for a scope.
+class this_thread_kernel_scope {
+ public:
+  explicit this_thread_kernel_scope(kernel& k) noexcept : before_(this_thread_kernel) {
+    this_thread_kernel = &k;
+  }
+  this_thread_kernel_scope(const this_thread_kernel_scope&) = delete;
+  this_thread_kernel_scope& operator=(const this_thread_kernel_scope&) = delete;
+  ~this_thread_kernel_scope() { this_thread_kernel = before_; }
+
+ private:
+  kernel* before_;
+};
 
 }  // namespace parkring::kernel
