@@ -1,0 +1,74 @@
+// Decides for each operation of a world what goes wrong with it, and how long it takes.
+//
+// The callback is asked first, then paths with a sticky error, then the rules in the order of
+// `parkring::sim::fault`; the first that strikes is the only one. A rule draws only for operations
+// it applies to, so adding one leaves the draws of operations of other kinds alone.
+#pragma once
+
+#include <parkring/sim/faults.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernel/sim/random.hpp"
+
+namespace parkring::kernel::sim {
+
+/// A name with * (anything, also '/') and ? (one character).
+bool matches(std::string_view pattern, std::string_view text) noexcept;
+
+struct fault_decision {
+  parkring::sim::fault what = parkring::sim::fault::error;
+  int error = 0;             // to answer with, positive; 0: the operation is done nevertheless
+  std::uint64_t length = 0;  // of short reads and writes: what to do of it, at least 1
+  std::uint64_t where = 0;   // a random number for the rest: which bit, which place
+  std::chrono::nanoseconds delay{0};
+};
+
+class fault_plan {
+ public:
+  using operation = parkring::sim::operation;
+
+  fault_plan(parkring::sim::faults faults, parkring::sim::latencies latencies, random draws);
+
+  /// Nothing, mostly.
+  std::optional<fault_decision> decide(const operation& op);
+  /// How long it takes, without faults.
+  std::chrono::nanoseconds latency_of(parkring::sim::operation_kind kind);
+
+  const parkring::sim::faults& faults() const noexcept { return faults_; }
+  /// How often a kind has struck.
+  std::uint64_t struck(parkring::sim::fault kind) const noexcept {
+    return struck_[static_cast<std::size_t>(kind)];
+  }
+
+ private:
+  struct active_rule {
+    parkring::sim::fault kind;
+    std::uint64_t eligible = 0;  // operations so far
+  };
+
+  bool strikes(active_rule& active, const operation& op);
+  fault_decision decision(parkring::sim::fault kind, const operation& op);
+  fault_decision decision(const parkring::sim::injected& what, const operation& op);
+
+  parkring::sim::faults faults_;
+  parkring::sim::latencies latencies_;
+  random draws_;
+  random times_;
+  std::vector<active_rule> rules_;
+  std::array<std::vector<std::uint8_t>, parkring::sim::operation_kinds> of_kind_;  // into rules_
+  std::array<std::uint64_t, parkring::sim::fault_kinds + 1> struck_{};
+  std::set<std::string, std::less<>> broken_;  // paths with a sticky error
+};
+
+/// A value of the distribution.
+std::chrono::nanoseconds draw(const parkring::sim::latency& from, random& draws);
+
+}  // namespace parkring::kernel::sim
