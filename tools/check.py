@@ -39,6 +39,7 @@ LAYERS = {
     "fs": {"base", "buf", "exec", "op"},
     "net": {"base", "buf", "exec", "op"},
     "proc": {"base", "buf", "exec", "op"},
+    "sim": {"base", "kernel", "exec"},
 }
 
 PROBE = "docs/decisions/0021-parkring-probe-sees-private-headers.md"
@@ -49,12 +50,12 @@ ACCEPTED = {
     ("op", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("park", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("buf", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
-    ("exec", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("fs", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("exec", "buf"): "docs/decisions/0014-exec-owns-the-buffer-pool.md",
     ("tools/parkring-probe.cpp", "src/kernel/abi.hpp"): PROBE,
     ("tools/parkring-probe.cpp", "src/kernel/kernel.hpp"): PROBE,
     ("tools/parkring-probe.cpp", "src/ring/capabilities.hpp"): PROBE,
+    ("tools/parkring-probe.cpp", "src/ring/choice.hpp"): PROBE,
     ("tools/parkring-probe.cpp", "src/ring/setup_error.hpp"): PROBE,
 }
 
@@ -86,6 +87,7 @@ PUBLIC = [
     ("as_result.hpp", "exec"),
     ("blocking.hpp", "exec"),
     ("buffer.hpp", "exec"),
+    ("event.hpp", "exec"),
     ("nop.hpp", "exec"),
     ("race.hpp", "exec"),
     ("runtime.hpp", "exec"),
@@ -98,10 +100,16 @@ PUBLIC = [
     ("when_all.hpp", "exec"),
     ("detail/file_ref.hpp", "fs"),
     ("detail/rw.hpp", "fs"),
-    ("detail/rw_nowait.hpp", "fs"),
+    ("detail/rw_nowait.hpp", "base"),
     ("link.hpp", "exec"),
     ("fs.hpp", "fs"),
     ("fs/*.hpp", "fs"),
+    ("sim/disk.hpp", "kernel"),
+    ("sim/faults.hpp", "kernel"),
+    ("sim/network.hpp", "kernel"),
+    ("sim/options.hpp", "kernel"),
+    ("sim.hpp", "sim"),
+    ("sim/*.hpp", "sim"),
 ]
 UMBRELLA = "parkring.hpp"  # includes every public header, and no header or source includes it
 

@@ -1,4 +1,5 @@
-// Prints what this machine's kernel offers to Parkring, what will be used, and why not the rest.
+// Prints what serves a runtime on this machine and why, what the machine's kernel offers, what will
+// be used, and why not the rest.
 #include <CLI/CLI.hpp>
 
 #include <sys/resource.h>
@@ -7,16 +8,34 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "kernel/abi.hpp"
 #include "kernel/kernel.hpp"
 #include "ring/capabilities.hpp"
+#include "ring/choice.hpp"
 #include "ring/setup_error.hpp"
 
 namespace {
 
 namespace abi = parkring::kernel::abi;
+
+/// What a runtime made now would be served by, or what it would fail with.
+struct verdict {
+  std::string kernel;  // empty: none
+  std::string reason;
+
+  static verdict now() {
+    try {
+      const auto c = parkring::ring::try_kernel(parkring::ring::wanted_kernel::any);
+      return {c.served_by->name(), c.why};
+    } catch (const std::system_error& failure) {
+      return {"", failure.what()};
+    }
+  }
+};
+
 using parkring::ring::capabilities;
 using parkring::ring::flag_trial;
 
@@ -141,7 +160,11 @@ void print_opcodes(const char* title, const capabilities& c, bool supported) {
   std::printf("  %s\n", line.empty() ? "none" : line.c_str());
 }
 
-void print_text(const capabilities& c, const std::vector<flag_trial>& trials) {
+void print_text(const verdict& v, const capabilities& c, const std::vector<flag_trial>& trials) {
+  std::printf("A runtime made now\n");
+  row("", "is served by", v.kernel.empty() ? "nothing, it cannot be made" : v.kernel);
+  row("", "because", v.reason);
+  std::printf("\n");
   std::printf("Kernel\n");
   row("", "release", c.around.release);
   row("", "io_uring_disabled", sysctl_text(c.around.io_uring_disabled));
@@ -204,8 +227,10 @@ std::string json_string(std::string_view text) {
 
 const char* boolean(bool value) { return value ? "true" : "false"; }
 
-void print_json(const capabilities& c, const std::vector<flag_trial>& trials) {
-  std::string out = "{\n  \"release\": " + json_string(c.around.release);
+void print_json(const verdict& v, const capabilities& c, const std::vector<flag_trial>& trials) {
+  std::string out = "{\n  \"kernel\": " + (v.kernel.empty() ? "null" : json_string(v.kernel));
+  out += ",\n  \"kernel_reason\": " + json_string(v.reason);
+  out += ",\n  \"release\": " + json_string(c.around.release);
   out += ",\n  \"io_uring_disabled\": " + std::to_string(c.around.io_uring_disabled);
   out += ",\n  \"seccomp_mode\": " + std::to_string(c.around.seccomp_mode);
   out += ",\n  \"memlock_bytes\": " +
@@ -247,11 +272,12 @@ void print_json(const capabilities& c, const std::vector<flag_trial>& trials) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Prints what this machine's kernel offers to Parkring, what will be used, and why "
-      "not the rest.");
+      "Prints what serves a runtime of Parkring on this machine and why, what the machine's kernel "
+      "offers, what of it will be used, and why not the rest.");
   bool json = false;
   app.add_flag("--json", json, "print one JSON object instead of text");
-  app.footer("Exit status: 0 when the ring is usable, 1 when it is not.");
+  app.footer(
+      "Exit status: 0 when a runtime can be made, on io_uring or on threads; 1 when it cannot.");
   CLI11_PARSE(app, argc, argv);
   try {
     const capabilities& here = parkring::ring::this_machine();
@@ -259,8 +285,9 @@ int main(int argc, char** argv) {
     if (here.available()) {
       trials = parkring::ring::try_setup_flags(parkring::kernel::linux_kernel());
     }
-    (json ? print_json : print_text)(here, trials);
-    return here.available() ? 0 : 1;
+    const verdict v = verdict::now();
+    (json ? print_json : print_text)(v, here, trials);
+    return v.kernel.empty() ? 1 : 0;
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "parkring-probe: %s\n", failure.what());
     return 2;

@@ -76,7 +76,8 @@ class [[nodiscard("co_await it")]] blocking_operation {
 /// *Completes when* `fn` has returned or thrown. *Owns* `fn` and its result. *Thread*: awaited
 /// inside a task; `fn` runs on a thread of the pool, at most `runtime_options::blocking_threads`
 /// at once. *Drop*: at once; `fn` is not run if it had not begun, else it runs to its end and its
-/// result is destroyed on the runtime's thread, or on the pool's if the runtime is gone.
+/// result is destroyed on the runtime's thread, or on the pool's if the runtime is gone. In a
+/// simulated world there are no threads: `fn` runs on the runtime's own, between two turns.
 /// *Errors*: what `fn` throws; `std::system_error` when no thread can be started.
 ///
 /// GCC 12 destroys a lambda twice that is written inside the awaiting expression and captures by

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <expected>
 #include <string>
 #include <system_error>
@@ -54,6 +55,18 @@ class io_error : public std::system_error {
  private:
   parkring::error error_;
   std::string text_;
+};
+
+/// What `runtime::run` throws when the machine under it has stopped: a simulated power cut. Every
+/// request has ended with ECANCELED and nothing will be served any more, so all that is left to do
+/// with the runtime is to destroy it. A real machine takes the process with it.
+class machine_stopped : public std::exception {
+ public:
+  [[nodiscard]] const char* what() const noexcept override {
+    return "the machine has stopped (a simulated power cut): destroy this runtime, and go on with "
+           "a "
+           "new one once the machine runs again";
+  }
 };
 
 template <class T>

@@ -3,4 +3,5 @@
 
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/options.hpp>
+#include <parkring/fs/paths.hpp>
 #include <parkring/fs/read_write.hpp>

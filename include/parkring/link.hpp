@@ -1,4 +1,4 @@
-// Requests that the kernel runs one after the other, in one submission.
+// Requests that run one after the other, each only when the one before has succeeded.
 #pragma once
 
 #include <array>
@@ -24,7 +24,7 @@ namespace detail {
 [[nodiscard]] bool can_make_chain(core_base& core, std::size_t n) noexcept;
 /// Queues `w` until a record comes back; then `w.restart(w)` is called.
 void starve_chain(core_base& core, op_waiter& w) noexcept;
-/// Submits the records, linked. The queue has room for them: see `chain_fits`.
+/// Submits the records as a chain. The queue has room for them: see `chain_fits`.
 void submit_chain(core_base& core, record* const* records, std::size_t n) noexcept;
 /// Whether a chain of `n` fits into the submission queue and the records at all.
 [[nodiscard]] bool chain_fits(core_base& core, std::size_t n) noexcept;
@@ -185,12 +185,16 @@ concept chainable = requires(operation_awaiter<O>& a) {
 /// Runs requests one after the other without coming back in between:
 /// `co_await link(file.write_at(page, off), file.datasync())`.
 ///
-/// The kernel starts each when the one before has succeeded completely; after a failure or a short
-/// transfer the rest is not run (IOSQE_IO_LINK, io_uring_enter(2)). Never served inline.
+/// Each starts when the one before has succeeded completely; after a failure or a short transfer
+/// the rest is not run, on any kernel. So `link(write, datasync, rename)` renames only what is
+/// durable. Never served inline. The kernel keeps the order (IOSQE_IO_LINK), in one submission, as
+/// far as it can be trusted to: what follows a sync or a change of names is handed over when that
+/// has succeeded, because Linux would run it after a failure too.
 /// *Completes when* all have ended, with a tuple of their values (`std::monostate` for void).
 /// *Owns* what the requests own. *Thread*: inside a task. *Drop*: as each request; what has not
-/// begun is still run after a regular file's request before it. *Errors*: the first failure, as
-/// that request tells it; E2BIG when the chain is longer than the submission queue; ENOMEM.
+/// begun is still run, in its turn, after a regular file's request before it that has. *Errors*:
+/// the first failure, as that request tells it; E2BIG when the chain is longer than the submission
+/// queue; ENOMEM.
 template <detail::chainable... Operations>
 requires(sizeof...(Operations) > 0 && (!std::is_lvalue_reference_v<Operations> && ...))
     [[nodiscard("co_await it")]] auto link(Operations&&... operations) {

@@ -15,6 +15,7 @@
 #include <parkring/fs.hpp>
 
 #include <parkring/as_result.hpp>
+#include <parkring/event.hpp>
 #include <parkring/link.hpp>
 #include <parkring/race.hpp>
 #include <parkring/spawn.hpp>

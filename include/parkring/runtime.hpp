@@ -23,6 +23,16 @@ class core;
 struct runtime_access;
 }  // namespace exec
 
+/// What serves a runtime's requests.
+enum class kernel_choice : std::uint8_t {
+  /// `io_uring` where it can be had, from Linux 6.1 on; else `threads`.
+  automatic,
+  /// Linux's own rings, or an error that says why not.
+  io_uring,
+  /// Ordinary system calls, those that may block on a pool of threads.
+  threads,
+};
+
 /// How a runtime is made. All sizes are upper limits, none is a promise of speed.
 struct runtime_options {
   /// Entries of the submission queue, 1 to 32,768; rounded up to a power of two.
@@ -43,6 +53,10 @@ struct runtime_options {
   /// How long the destructor waits: for writes and syncs that were left to finish, most of it, and
   /// for requests that the kernel does not give back.
   std::chrono::milliseconds shutdown_patience{2'000};
+  /// What serves the requests. When it is `automatic` the environment may choose, by
+  /// PARKRING_KERNEL=linux or PARKRING_KERNEL=threads. A simulated world comes before both: a
+  /// runtime that is made in one is served by it.
+  kernel_choice kernel = kernel_choice::automatic;
 };
 
 /// What a runtime has done, and every slow path it took. Monotonic, except where marked.
@@ -100,7 +114,7 @@ class runtime {
 
   /// Runs `a`, a task or another awaitable, and everything spawned beside it, until `a` is done;
   /// gives its value. Other tasks stay where they are and go on with the next `run`.
-  /// *Errors*: what `a` throws.
+  /// *Errors*: what `a` throws; `machine_stopped` when a simulated machine stops under it.
   template <detail::awaitable A>
   requires(!std::is_lvalue_reference_v<A>) decltype(auto) run(A&& a) {
     using T = detail::await_result_t<A>;
@@ -139,8 +153,10 @@ class runtime {
 
   [[nodiscard]] runtime_counters counters() const noexcept;
 
-  /// The kernel that serves the ring: "linux".
+  /// What serves the requests: "linux" (io_uring), "threads", or "sim" in a simulated world.
   [[nodiscard]] std::string_view kernel() const noexcept;
+  /// Why it does, in words: "Linux 6.18 offers io_uring".
+  [[nodiscard]] std::string_view kernel_reason() const noexcept;
 
  private:
   friend struct exec::runtime_access;

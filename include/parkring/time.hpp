@@ -73,9 +73,22 @@ class [[nodiscard("co_await it")]] sleep_operation {
   wake_time time_;
 };
 
+/// As `now`, where the clock is not known to be the steady clock.
+[[nodiscard]] steady_time now_by_kernel() noexcept;
+
 }  // namespace detail
 
-/// Waits until the steady clock reads `t`.
+/// The time by the clock that timers run on: the steady clock, or the virtual time of a simulated
+/// world, in which a program that reads only this clock can be tested. Any thread; inside a task it
+/// is the clock of its runtime.
+[[nodiscard]] inline std::chrono::steady_clock::time_point now() noexcept {
+  const detail::core_base* core = detail::this_thread_core;
+  if (core != nullptr && core->steady) [[likely]]
+    return std::chrono::steady_clock::now();
+  return detail::now_by_kernel();
+}
+
+/// Waits until the clock reads `t`: `sleep_until(parkring::now() + 5ms)`.
 ///
 /// *Completes when* the time has come, never before; up to 16 microseconds and one turn later.
 /// *Owns* a timer in user space. *Thread*: inside a task. *Drop*: the timer is gone at once.
@@ -101,7 +114,7 @@ class interval {
  public:
   /// *Errors*: a period that is not positive fails a check.
   explicit interval(std::chrono::nanoseconds period) noexcept
-      : period_(period), next_(std::chrono::steady_clock::now() + period) {
+      : period_(period), next_(now() + period) {
     PARKRING_CHECK(period.count() > 0, "the period of an interval must be positive");
   }
 
@@ -110,11 +123,11 @@ class interval {
   /// *Completes when* the tick has come. *Owns* a timer. *Thread*: inside a task. *Drop*: the tick
   /// counts as taken. *Errors*: none.
   [[nodiscard("co_await it")]] auto tick() {
-    const auto now = std::chrono::steady_clock::now();
+    const auto time = now();
     const auto due = next_;
     next_ += period_;
-    if (next_ <= now) {
-      const auto skip = (now - next_) / period_ + 1;
+    if (next_ <= time) {
+      const auto skip = (time - next_) / period_ + 1;
       missed_ += static_cast<std::uint64_t>(skip);
       next_ += skip * period_;
     }

@@ -13,7 +13,8 @@ namespace parkring::buf {
 
 class pool : public std::enable_shared_from_this<pool> {
  public:
-  explicit pool(std::size_t max_bytes) : arena_({.max_bytes = max_bytes}) {}
+  explicit pool(std::size_t max_bytes, std::size_t chunk_size = arena_options{}.chunk_size)
+      : arena_({.chunk_size = chunk_size, .max_bytes = max_bytes}) {}
 
   [[nodiscard]] memory allocate(std::size_t size, std::size_t alignment) {
     std::lock_guard lock(mutex_);

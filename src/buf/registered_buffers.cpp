@@ -13,13 +13,20 @@ namespace abi = kernel::abi;
 
 namespace {
 std::atomic<std::uint64_t> next_id{1};
+
+// Of huge pages, which are cleared whole when first touched. A simulated machine lives for a moment
+// and needs little: there small chunks make worlds cheap.
+std::size_t chunk_size_for(const ring::ring& r) noexcept {
+  return r.served_by().real() ? arena_options{}.chunk_size : std::size_t{256} << 10;
 }
+
+}  // namespace
 
 registered_buffers::registered_buffers(ring::ring& ring, std::size_t pool_bytes, bool enabled)
     : ring_(ring),
-      pool_(std::make_shared<buf::pool>(pool_bytes)),
+      pool_(std::make_shared<buf::pool>(pool_bytes, chunk_size_for(ring))),
       id_(next_id.fetch_add(1, std::memory_order_relaxed)),
-      slots_(static_cast<unsigned>(pool_bytes / arena_options{}.chunk_size + 1)),
+      slots_(static_cast<unsigned>(pool_bytes / chunk_size_for(ring) + 1)),
       enabled_(enabled) {}
 
 int registered_buffers::look_up(detail::buffer_block& block) noexcept {

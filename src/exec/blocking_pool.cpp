@@ -16,6 +16,24 @@ void came_home(detail::message& m) noexcept {
     job.home_of.ready().push_back(*w);
 }
 
+// On the home thread, where no thread may be started.
+void run_at_home(detail::message& m) noexcept {
+  auto& job = static_cast<detail::blocking_job&>(m);
+  if (job.self.use_count() > 1) job.execute();  // else nobody wants it any more, see `serve`
+  came_home(m);
+}
+
+// In a simulated machine one thread is all there is, and what it does is the same each time: so the
+// function is run by the run loop itself, before a later turn, in the order of the awaits.
+void submit_at_home(std::shared_ptr<detail::blocking_job> job) noexcept {
+  detail::blocking_job& posted = *job;
+  posted.run = &run_at_home;
+  posted.self = std::move(job);
+  if (!posted.home_of.post(posted)) {  // the runtime is ending: nobody will wait for it
+    const auto last = std::move(posted.self);
+  }
+}
+
 }  // namespace
 
 void blocking_pool::submit(std::shared_ptr<detail::blocking_job> job) {
@@ -91,8 +109,11 @@ void blocking_pool::stop(std::chrono::milliseconds patience) noexcept {
 
 namespace parkring::detail {
 
-void submit_blocking(core_base& core, std::shared_ptr<blocking_job> job) {
-  static_cast<exec::core&>(core).blocking.submit(std::move(job));
+void submit_blocking(core_base& base, std::shared_ptr<blocking_job> job) {
+  auto& core = static_cast<exec::core&>(base);
+  if (core.driver.ring.real()) [[likely]]
+    return core.blocking.submit(std::move(job));
+  exec::submit_at_home(std::move(job));
 }
 
 }  // namespace parkring::detail

@@ -1,11 +1,14 @@
 #include "exec/core.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <map>
 #include <string>
 
 #include <parkring/detail/timer.hpp>
+#include <parkring/error.hpp>
+#include <parkring/time.hpp>
 
 namespace parkring {
 namespace detail {
@@ -18,6 +21,17 @@ void timed_waiter::arm_on_core() noexcept {
 
 void timed_waiter::leave() noexcept {
   static_cast<exec::core*>(core_)->driver.timers.cancel(*this);
+}
+
+steady_time now_by_kernel() noexcept {
+  std::uint64_t ns;
+  if (this_thread_core != nullptr)
+    ns = static_cast<exec::core*>(this_thread_core)->driver.now_ns();
+  else if (kernel::this_thread_kernel != nullptr)
+    ns = kernel::this_thread_kernel->now_ns();
+  else
+    ns = park::steady_now_ns();
+  return steady_time(std::chrono::nanoseconds(ns));
 }
 
 }  // namespace detail
@@ -46,8 +60,9 @@ runtime_options within_bounds(runtime_options o) noexcept {
 
 }  // namespace
 
-core::core(const runtime_options& o, kernel::kernel& kernel)
+core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
     : options(within_bounds(o)),
+      why_this_kernel(std::move(why)),
       driver(kernel, {.entries = o.entries, .cq_entries = o.completion_entries},
              options.max_operations, ready),
       ops(driver.ops),
@@ -55,14 +70,37 @@ core::core(const runtime_options& o, kernel::kernel& kernel)
       blocking(o.blocking_threads) {
   PARKRING_CHECK(o.max_operations > 0, "let the runtime have at least one operation at a time");
   const int answer = driver.ring.bind_to_this_thread();
-  if (answer < 0)
-    throw std::system_error(-answer, std::generic_category(),
-                            "io_uring_register: the ring could not be enabled on this thread");
+  if (answer < 0) throw ring::setup_failed(-answer, o.entries);
+  steady = driver.ring.real();
   home_ = &detail::home::open(
       *this, ready, [](void* self) noexcept { static_cast<core*>(self)->driver.wake.unpark(); },
       this);
   home_of = {home_, home_->generation()};
   live_operations = &ops.slab().live_count();
+}
+
+std::unique_ptr<core> core::make(const runtime_options& options) {
+  const auto wanted = [&] {
+    switch (options.kernel) {
+      case kernel_choice::io_uring:
+        return ring::wanted_kernel::linux_rings;
+      case kernel_choice::threads:
+        return ring::wanted_kernel::threads;
+      case kernel_choice::automatic:
+        break;
+    }
+    return ring::wanted_kernel::any;
+  }();
+  ring::choice first = ring::choose_kernel(wanted);
+  int error;
+  try {
+    return std::make_unique<core>(options, *first.served_by, first.why);
+  } catch (const ring::setup_failed& failure) {
+    error = failure.code().value();
+    if (!first.instead(error, {})) throw;
+  }
+  ring::choice next = *first.instead(error, ring::surroundings::read());
+  return std::make_unique<core>(options, *next.served_by, std::move(next.why));
 }
 
 core::~core() { shut_down(); }
@@ -83,7 +121,12 @@ core::~core() { shut_down(); }
 void core::run_until_ended(const detail::task_cell& target) {
   PARKRING_CHECK(home_of.is_here(), "run a runtime on the thread that made it");
   PARKRING_CHECK(!running_, "this runtime is running already: inside its tasks, co_await instead");
+  if (driver.machine_stopped()) throw machine_stopped();
   running_ = true;
+  struct run_end {  // also when the machine stops
+    bool& running;
+    ~run_end() { running = false; }
+  } const at_end{running_};
   const core_scope scope(*this);
   stack_base = detail::stack_pointer();
   while (target.state == detail::task_state::live) {
@@ -93,9 +136,10 @@ void core::run_until_ended(const detail::task_cell& target) {
     if (target.state != detail::task_state::live) break;
     ++driver.turns;
     driver.park(ready.empty());
+    if (driver.machine_stopped()) [[unlikely]]
+      throw machine_stopped();
   }
-  driver.timers.date(park::now_ns());  // their time passes also while nothing runs
-  running_ = false;
+  driver.timers.date(driver.now_ns());  // their time passes also while nothing runs
 }
 
 void core::attend() noexcept {
@@ -122,7 +166,7 @@ void core::shut_down() noexcept {
   closing = true;
   while (detail::task_cell* t = tasks.front()) detail::abort(*t);
   const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
-  const std::uint64_t give_up = park::now_ns() + patience;
+  const std::uint64_t give_up = driver.now_ns() + patience;
   driver.wake.stop();
   ops.orphan_all();
   ops.fill_queue();
@@ -144,15 +188,16 @@ void core::shut_down() noexcept {
 }
 
 void core::drain(std::uint64_t cancel_at, std::uint64_t give_up) noexcept {
+  unsigned stopped_and_idle = 0;
   for (bool idle = false, cancelled = false;;) {
-    if (!cancelled && park::now_ns() >= cancel_at) {
+    if (!cancelled && driver.now_ns() >= cancel_at) {
       cancelled = true;
       if (const std::size_t n = ops.cancel_all(); n != 0) report_unfinished(n);
     }
     ops.fill_queue();
     if (ops.live() == 0) return;
     // Even without patience the kernel is asked, again as long as it gives something back.
-    const std::uint64_t now = park::now_ns();
+    const std::uint64_t now = driver.now_ns();
     if (now >= give_up && idle) return;
     const std::uint64_t until = cancelled ? give_up : cancel_at;
     const std::uint64_t left = until > now ? until - now : 0;
@@ -160,9 +205,13 @@ void core::drain(std::uint64_t cancel_at, std::uint64_t give_up) noexcept {
                                           static_cast<std::int64_t>(left % 1'000'000'000u)};
     // A cancel that found the queue full must go before there is anything to wait for.
     const bool go_on = driver.ring.completions_waiting() || ops.backlog();
-    driver.ring.enter(go_on ? 0 : 1, &timeout, kernel::abi::enter_getevents);
+    const int answer = driver.ring.enter(go_on ? 0 : 1, &timeout, kernel::abi::enter_getevents);
     idle = ops.reap() == 0;
     run_messages();
+    // The clock of a stopped machine stands still, so patience would never end there; but what it
+    // gives back is back when `enter` returns, and its entries are consumed then.
+    stopped_and_idle = answer == -ESHUTDOWN && idle ? stopped_and_idle + 1 : 0;
+    if (stopped_and_idle == 2) return;
   }
 }
 

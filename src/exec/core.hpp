@@ -22,6 +22,7 @@
 #include <parkring/runtime.hpp>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "buf/registered_buffers.hpp"
@@ -33,7 +34,7 @@ namespace parkring::exec {
 
 class core final : public detail::core_base {
  public:
-  core(const runtime_options& options, kernel::kernel& kernel);
+  core(const runtime_options& options, kernel::kernel& kernel, std::string why_this_kernel);
   core(const core&) = delete;
   core& operator=(const core&) = delete;
   ~core();
@@ -57,7 +58,11 @@ class core final : public detail::core_base {
     return static_cast<S&>(*services_.back().second);
   }
 
+  /// A runtime's core on the kernel that its options, the environment and this machine lead to.
+  [[nodiscard]] static std::unique_ptr<core> make(const runtime_options& options);
+
   const runtime_options options;
+  const std::string why_this_kernel;
   park::driver driver;
   op::operations& ops;
   buf::registered_buffers buffers;
@@ -94,7 +99,7 @@ class core final : public detail::core_base {
 /// The way for tests to a runtime on a kernel of their choice.
 struct runtime_access {
   static runtime make(kernel::kernel& kernel, const runtime_options& options = {}) {
-    return runtime(std::make_unique<core>(options, kernel));
+    return runtime(std::make_unique<core>(options, kernel, "the program gave it"));
   }
 };
 

@@ -24,8 +24,7 @@ bool remote::post(std::move_only_function<void()> fn) const {
   return true;
 }
 
-runtime::runtime(const runtime_options& options)
-    : runtime(std::make_unique<exec::core>(options, kernel::linux_kernel())) {}
+runtime::runtime(const runtime_options& options) : runtime(exec::core::make(options)) {}
 
 runtime::runtime(std::unique_ptr<exec::core> core)
     : core_(std::move(core)), home_(core_->home_of) {}
@@ -47,5 +46,6 @@ void runtime::run_until_ended(detail::task_cell& cell) { core_->run_until_ended(
 runtime_counters runtime::counters() const noexcept { return core_->counters(); }
 
 std::string_view runtime::kernel() const noexcept { return core_->driver.ring.served_by().name(); }
+std::string_view runtime::kernel_reason() const noexcept { return core_->why_this_kernel; }
 
 }  // namespace parkring

@@ -6,13 +6,9 @@
 // that is dropped, of the request in flight. So between two requests nobody else can touch the
 // bytes, and the buffer's handle may go at any time.
 
-#include <unistd.h>
-
 #include <cerrno>
-#include <limits>
 
 #include <parkring/as_result.hpp>
-#include <parkring/blocking.hpp>
 #include <parkring/fs/file.hpp>
 
 #include "exec/core.hpp"
@@ -97,34 +93,6 @@ task<> file::write_all_at(const buffer& from, std::uint64_t offset) {
 }
 task<> file::write_all_at(const buffer& from, std::uint64_t offset, std::size_t count) {
   return whole_transfer(write_at(from, offset, count).take_request());
-}
-
-namespace {
-
-task<> truncate_to(detail::file_ref file, std::uint64_t size) {
-  auto& f = state_of(*file.get());
-  if (f.closed) throw io_error(file_error(EBADF, "truncate", f));
-  if (size > static_cast<std::uint64_t>(INT64_MAX))
-    throw io_error(file_error(EINVAL, "truncate", f));
-  // The call changes metadata and may wait for the disk. Its own descriptor lets the file close
-  // meanwhile if the task is dropped.
-  base::owned_fd fd(::dup(f.fd.get()));
-  if (!fd) throw io_error(file_error(errno, "truncate", f));
-  // A name of its own: GCC 12 copies a closure bytewise when it is made inside the await.
-  auto cut = [fd = std::move(fd), size] {
-    int r;
-    do r = ::ftruncate(fd.get(), static_cast<off_t>(size));
-    while (r != 0 && errno == EINTR);
-    return r == 0 ? 0 : errno;
-  };
-  const int answer = co_await blocking(std::move(cut));
-  if (answer != 0) throw io_error(file_error(answer, "truncate", f));
-}
-
-}  // namespace
-
-task<> file::truncate(std::uint64_t size) {
-  return truncate_to(request(direction::write, nullptr, 0, 0).file, size);
 }
 
 task<std::string> read_file(std::filesystem::path path) {

@@ -59,6 +59,7 @@ const record_type sync_type = {
               (p.data_only ? "datasync(" : "sync(") + state_of(*p.file.get()).path.native() + ")";
         },
     .has_effect = true,
+    .breaks_chain = false,
 };
 
 // ---- size ----
@@ -97,6 +98,7 @@ const record_type size_type = {
         [](const record& r, std::string& out) {
           out += "size(" + state_of(*r.as<size_payload>().file.get()).path.native() + ")";
         },
+    .breaks_chain = false,
 };
 
 }  // namespace

@@ -12,33 +12,12 @@ namespace {
 
 namespace abi = kernel::abi;
 
-struct close_payload {
-  base::owned_fd fd;  // ours until the kernel has it: on every other path we close it ourselves
-};
 struct free_slot_payload {
   fs::file_table* table;
   int slot;
 };
 
 bool never(const record&) noexcept { return false; }
-
-const record_type close_type = {
-    .name = "close",
-    .prepare =
-        [](record& r, abi::sqe& e) noexcept {
-          e.opcode = abi::op_close;
-          e.fd = r.as<close_payload>().fd.get();
-        },
-    .complete =
-        [](record& r, op_waiter*, std::int32_t res, std::uint32_t, bool) noexcept {
-          // Linux releases the number whatever close says, but a request that was cancelled before
-          // it ran has not closed.
-          if (res != -ECANCELED) (void)r.as<close_payload>().fd.release();
-          return after_completion::finish;
-        },
-    .destroy = [](record& r) noexcept { r.as<close_payload>().~close_payload(); },
-    .cancel_when_dropped = &never,
-};
 
 const record_type free_slot_type = {
     .name = "unregister_file",
@@ -58,6 +37,24 @@ const record_type free_slot_type = {
 };
 
 }  // namespace
+
+const record_type close_type = {
+    .name = "close",
+    .prepare =
+        [](record& r, abi::sqe& e) noexcept {
+          e.opcode = abi::op_close;
+          e.fd = r.as<close_payload>().fd.get();
+        },
+    .complete =
+        [](record& r, op_waiter*, std::int32_t res, std::uint32_t, bool) noexcept {
+          // Linux releases the number whatever close says, but a request that was cancelled before
+          // it ran has not closed.
+          if (res != -ECANCELED) (void)r.as<close_payload>().fd.release();
+          return after_completion::finish;
+        },
+    .destroy = [](record& r) noexcept { r.as<close_payload>().~close_payload(); },
+    .cancel_when_dropped = &never,
+};
 
 void close_unreferenced(file_state_base& base) noexcept {
   const std::unique_ptr<file_state> file(&state_of(base));
@@ -85,7 +82,7 @@ void close_unreferenced(file_state_base& base) noexcept {
     return;
   }
   const int fd = file->fd.release();
-  const int answer = ::close(fd) == 0 ? 0 : -errno;
+  const int answer = core.driver.ring.served_by().close(fd);
   if (closer != nullptr) {
     closer->answer = answer;
     core.ready.push_back(*closer);

@@ -18,6 +18,7 @@
 #include <string>
 
 #include <parkring/detail/file_ref.hpp>
+#include <parkring/detail/record.hpp>
 #include <parkring/detail/waiter.hpp>
 #include <parkring/fs/options.hpp>
 
@@ -57,6 +58,12 @@ struct file_state final : file_state_base {
   std::filesystem::path path;
   waiter_list closer;  // the op_waiter of `close`, until the last reference goes
 };
+
+/// A request that closes a descriptor.
+struct close_payload {
+  base::owned_fd fd;  // ours until the kernel has it: on every other path we close it ourselves
+};
+extern const record_type close_type;
 
 inline file_state& state_of(file_state_base& base) noexcept {
   return static_cast<file_state&>(base);

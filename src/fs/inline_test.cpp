@@ -159,7 +159,7 @@ TEST_F(Inline, the_end_of_the_file_is_told_by_the_ring_and_is_right) {
 }
 
 TEST_F(Inline, a_kernel_that_must_see_every_request_sees_it) {
-  testing::faulty_kernel indirect;  // without faults: Linux, but not by calls in place
+  testing::faulty_kernel indirect;  // without faults, but not by calls in place
   ASSERT_FALSE(indirect.direct());
   runtime rt = exec::runtime_access::make(indirect);
   file f = rt.run(open(path_, {.inline_first = inline_mode::always}));

@@ -1,8 +1,6 @@
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <cerrno>
-#include <cstring>
 #include <new>
 
 #include <parkring/fs/file.hpp>
@@ -72,23 +70,10 @@ const record_type open_type = {
                    std::string& out) { out += "open(" + r.as<open_payload>().path + ")"; },
 };
 
-// What statx says about direct I/O (Linux 6.1, statx(2)); the system's headers may not know it.
-constexpr unsigned statx_dioalign = 0x2000;
-
-void find_alignment(file_state& f) noexcept {
-  struct statx s;
-  std::memset(&s, 0, sizeof s);
-  f.memory_alignment = f.offset_alignment = 512;  // where the file system does not tell
-  if (::statx(f.fd.get(), "", AT_EMPTY_PATH, statx_dioalign, &s) != 0) return;
-  if ((s.stx_mask & statx_dioalign) == 0 || s.stx_dio_mem_align == 0) return;
-  f.memory_alignment = s.stx_dio_mem_align;
-  f.offset_alignment = s.stx_dio_offset_align;
-}
-
 }  // namespace
 
 opened_file::~opened_file() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0) base::close_descriptor(fd_);
 }
 
 bool open_request::ready(op_waiter& w) noexcept {
@@ -118,9 +103,12 @@ std::expected<fs::file, error> open_request::value(op_waiter& w) {
 
 std::expected<fs::file, error> open_request::adopt(int descriptor) {
   base::owned_fd fd(descriptor);
-  struct stat s;
-  if (::fstat(fd.get(), &s) != 0) return std::unexpected(failure(errno));
-  if (S_ISDIR(s.st_mode)) return std::unexpected(failure(EISDIR));
+  auto& ring_kernel = exec::this_core().driver.ring.served_by();
+  using facts_kind = kernel::file_facts::kind;
+  kernel::file_facts facts;
+  const int answer = ring_kernel.inspect(fd.get(), options.direct, facts);
+  if (answer < 0) return std::unexpected(failure(-answer));
+  if (facts.what == facts_kind::directory) return std::unexpected(failure(EISDIR));
   auto f = std::make_unique<file_state>();
   f->home_of = running_core().home_of;
   f->path = std::move(path);
@@ -128,19 +116,20 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
   f->registrable = options.registered;
   f->fd = std::move(fd);
   f->descriptor = f->ring_target = f->fd.get();
-  const bool has_position = ::lseek(f->fd.get(), 0, SEEK_CUR) >= 0;
-  if (S_ISREG(s.st_mode)) {
+  if (facts.what == facts_kind::regular) {
     f->kind = fs::file_kind::regular;
-  } else if (has_position && !S_ISCHR(s.st_mode)) {
+  } else if (facts.what == facts_kind::device) {
     f->kind = fs::file_kind::device;
   } else {
     f->kind = fs::file_kind::stream;
     f->stream = std::make_unique<fs::stream_queue>();
     f->special = true;
   }
-  if (!f->direct && !f->special && exec::this_core().driver.ring.direct())
-    f->inline_first = options.inline_first;
-  if (options.direct) find_alignment(*f);
+  if (!f->direct && !f->special && ring_kernel.inline_io()) f->inline_first = options.inline_first;
+  if (f->direct) {
+    f->memory_alignment = facts.memory_alignment;
+    f->offset_alignment = facts.offset_alignment;
+  }
   return fs::file(*f.release());
 }
 

@@ -5,35 +5,14 @@
 #include <cerrno>
 #include <vector>
 
-#include "op/test_records.hpp"
+#include "op/test_chain.hpp"
 #include "ring/fake_kernel.hpp"
 
 namespace parkring::op {
 namespace {
 
 using detail::op_waiter;
-using detail::record;
 using request = life::request;
-
-struct chain {
-  std::vector<life> lives;
-  std::vector<op_waiter> waiters;
-  std::vector<record*> records;
-
-  chain(test_driver& d, std::size_t n, std::vector<int>& order) : lives(n), waiters(n) {
-    for (std::size_t i = 0; i < n; ++i) {
-      lives[i].id = static_cast<int>(i);
-      lives[i].order = &order;
-      records.push_back(d.make(lives[i]));
-      operations::attach(*records.back(), &waiters[i]);
-    }
-  }
-  [[nodiscard]] int prepared() const {
-    int n = 0;
-    for (auto& l : lives) n += l.prepared;
-    return n;
-  }
-};
 
 TEST(Chain, runs_in_order) {
   test_driver d;

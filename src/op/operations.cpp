@@ -1,6 +1,7 @@
 #include "op/operations.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include "kernel/abi.hpp"
 
@@ -46,16 +47,18 @@ void operations::submit(record& r, op_waiter* w) noexcept {
 
 bool operations::submit_chain(std::span<record* const> chain) noexcept {
   if (chain.size() > ring_.capacity()) return false;
-  for (std::size_t i = 0; i + 1 < chain.size(); ++i) {
-    chain[i]->entry_flags = abi::iosqe_io_link;
-    chain[i]->next_in_chain = chain[i + 1];
-  }
-  chain.front()->chain_length = static_cast<std::uint16_t>(chain.size());
+  record* before = nullptr;
   for (record* r : chain) {
     r->special = true;
-    deferred_.push_back(*r);
+    r->before_in_chain = before;
+    if (before != nullptr) {
+      before->next_in_chain = r;
+      if (before->type->breaks_chain) before->entry_flags = abi::iosqe_io_link;
+    }
+    later_parts_.push_back(*r);
+    before = r;
   }
-  held_ |= records_wait;
+  submit_segment(*chain.front());
   if ((held_ & reaping) != 0) return true;
   fill_queue();
   if (chain.front()->state == record_state::prepared) {
@@ -64,6 +67,15 @@ bool operations::submit_chain(std::span<record* const> chain) noexcept {
     fill_queue();
   }
   return true;
+}
+
+void operations::submit_segment(record& first) noexcept {
+  for (record* r = &first;; r = r->next_in_chain) {
+    r->unlink();
+    deferred_.push_back(*r);
+    if (r->entry_flags == 0) break;
+  }
+  held_ |= records_wait;
 }
 
 void operations::fill_queue_slowly() noexcept {
@@ -82,29 +94,49 @@ void operations::fill_queue_slowly() noexcept {
   }
   held_ &= ~cancels_wait;
   while (record* first = deferred_.front()) {
-    // A chain goes whole or not at all: its links are broken by the end of a submission batch.
-    const unsigned length = first->chain_length;
+    unsigned length = 1;
+    for (const record* r = first; r->entry_flags != 0; r = r->next_in_chain) ++length;
     if (ring_.room() < length) return;
+    record* later = nullptr;
     for (unsigned i = 0; i < length; ++i) {
       abi::sqe* e = ring_.take();
       PARKRING_CHECK(e != nullptr, "room() promised an entry that take() did not have");
       record& r = *deferred_.pop_front();
       push(r, *e, r.type->prepare);
       e->flags = static_cast<std::uint8_t>(e->flags | r.entry_flags);
+      later = r.next_in_chain;
     }
+    for (; later != nullptr && later->state == record_state::prepared; later = later->next_in_chain)
+      later->state = record_state::held;  // the chain has begun
   }
   held_ &= ~records_wait;
 }
 
+namespace {
+
+bool cancelled_when_dropped(const record& r) noexcept {
+  return r.type->cancel_when_dropped == nullptr || r.type->cancel_when_dropped(r);
+}
+
+bool finishes(const record& r) noexcept { return r.type->has_effect && !cancelled_when_dropped(r); }
+
+}  // namespace
+
 void operations::abandon(record& r) noexcept {
-  if (r.state == record_state::prepared) {
-    r.unlink();
-    if (r.type->destroy != nullptr) r.type->destroy(r);
-    end(r);
-    return;
-  }
+  if (r.state == record_state::prepared) return end_unsubmitted(r);
+  const bool unwanted = cancelled_when_dropped(r);
+  if (r.state == record_state::held && unwanted) return end_unsubmitted(r);
   ++abandoned;
-  if (r.type->cancel_when_dropped == nullptr || r.type->cancel_when_dropped(r)) cancel(r);
+  if (unwanted) cancel(r);
+}
+
+// Its part of a chain is over before its payload ends: that may run the user's code, which must not
+// find a chain with a gap.
+void operations::end_unsubmitted(record& r) noexcept {
+  r.unlink();
+  if (r.special) leave_chain(r);
+  if (r.type->destroy != nullptr) r.type->destroy(r);
+  end(r);
 }
 
 void operations::cancel(record& r) noexcept {
@@ -115,37 +147,34 @@ void operations::cancel(record& r) noexcept {
   send_cancel(r);
 }
 
-namespace {
-
-bool finishes(const record& r) noexcept {
-  return r.type->has_effect &&
-         (r.type->cancel_when_dropped != nullptr && !r.type->cancel_when_dropped(r));
-}
-
-}  // namespace
-
 void operations::orphan_all() noexcept {
   while (detail::waiter* w = starved_.pop_front()) static_cast<op_waiter*>(w)->restart = nullptr;
+  // All of them first: the end of one part may end others.
+  slab_.for_each_live([](record& r) {
+    if (r.waiter == nullptr) return;
+    r.waiter->rec = nullptr;
+    r.waiter = nullptr;
+  });
   slab_.for_each_live([this](record& r) {
-    if (r.waiter != nullptr) {
-      r.waiter->rec = nullptr;
-      r.waiter = nullptr;
-    }
-    if (r.state == record_state::in_flight) {
-      if (!finishes(r)) cancel(r);
-    } else if (r.state == record_state::prepared && r.linked()) {
-      r.unlink();
-      if (r.type->destroy != nullptr) r.type->destroy(r);
-      end(r);
-    }
+    const bool unsubmitted = r.state != record_state::in_flight;
+    if (unsubmitted && !r.linked()) return;  // who acquired it has it still
+    if (r.state != record_state::prepared && finishes(r)) return;
+    if (unsubmitted)
+      end_unsubmitted(r);
+    else
+      cancel(r);
   });
 }
 
 std::size_t operations::cancel_all() noexcept {
   std::size_t n = 0;
   slab_.for_each_live([&](record& r) {
-    if (r.state != record_state::in_flight || r.cancel_wanted != cancel_wish::none) return;
-    cancel(r);
+    if (r.state == record_state::held)
+      end_unsubmitted(r);
+    else if (r.state == record_state::in_flight && r.cancel_wanted == cancel_wish::none)
+      cancel(r);
+    else
+      return;
     ++n;
   });
   return n;
@@ -153,11 +182,20 @@ std::size_t operations::cancel_all() noexcept {
 
 [[gnu::always_inline]] inline void operations::wake(record& r, std::int32_t res) noexcept {
   op_waiter* w = r.waiter;
-  if (w == nullptr) [[unlikely]]
-    return;
+  if (w == nullptr || r.special) [[unlikely]]
+    return wake_special(r, res);
   w->answer = res;
   w->rec = nullptr;
-  if (!r.special || w->chain == nullptr) [[likely]]
+  ready_.push_back(*w);
+}
+
+void operations::wake_special(record& r, std::int32_t res) noexcept {
+  if (r.special) r.ended_well = res >= 0;
+  op_waiter* w = r.waiter;
+  if (w == nullptr) return;
+  w->answer = res;
+  w->rec = nullptr;
+  if (w->chain == nullptr)
     ready_.push_back(*w);
   else if (--w->chain->left == 0)
     ready_.push_back(*w->chain->whole);
@@ -183,37 +221,58 @@ std::size_t operations::cancel_all() noexcept {
   end(r);
 }
 
-// Interrupted before it did anything. Of a chain the kernel has dropped the rest: this part goes
-// alone.
+// Interrupted before it did anything. Of its segment the kernel has dropped the rest: this part
+// goes alone.
 void operations::resubmit(record& r) noexcept {
   PARKRING_DCHECK(r.cancel_wanted == cancel_wish::none,
                   "a cancelled request is not submitted again");
   ++resubmissions;
   r.entry_flags = 0;
-  r.chain_length = 1;
   r.state = record_state::prepared;
   deferred_.push_back(r);
   held_ |= records_wait;
 }
 
-void operations::end_special(record& r) noexcept {
-  if (record* next = r.next_in_chain; next != nullptr) {
-    // If that one has ended meanwhile, `next` is some later use: then an asked cancel is asked
-    // again, as long as it is in flight, and nothing else is different.
-    if (next->state == record_state::in_flight) {
-      next->special = next->follows_ended = true;
-      if (next->cancel_wanted != cancel_wish::none) {
-        next->cancel_wanted = cancel_wish::until_found;
-        if (!next->linked()) send_cancel(*next);
-      }
-    }
+// `r` ends: of what is behind it, nothing may begin any more unless `r` ended well.
+void operations::leave_chain(record& r) noexcept {
+  if (record* before = std::exchange(r.before_in_chain, nullptr); before != nullptr) {
+    before->next_in_chain = nullptr;
+    before->entry_flags = 0;
   }
+  record* next = std::exchange(r.next_in_chain, nullptr);
+  if (next == nullptr) return;
+  next->before_in_chain = nullptr;
+  if (next->state == record_state::in_flight) {
+    next->follows_ended = true;
+    if (next->cancel_wanted == cancel_wish::none) return;
+    next->cancel_wanted = cancel_wish::until_found;
+    if (!next->linked()) send_cancel(*next);
+  } else if (r.ended_well) {
+    submit_segment(*next);
+  } else {
+    cancel_unsubmitted(*next);
+  }
+}
+
+// They leave through a list, since the end of one may drop others.
+void operations::cancel_unsubmitted(record& first) noexcept {
+  detail::intrusive_list<record> rest;
+  for (record* r = &first; r != nullptr;) {
+    r->unlink();
+    rest.push_back(*r);
+    r->before_in_chain = nullptr;
+    r->entry_flags = 0;
+    r = std::exchange(r->next_in_chain, nullptr);
+  }
+  while (record* r = rest.pop_front()) complete(*r, -ECANCELED, 0);
+}
+
+void operations::end_special(record& r) noexcept {
+  leave_chain(r);
   r.unlink();  // from the cancels, when its wish was not sent yet
-  r.special = r.follows_ended = false;
+  r.special = r.follows_ended = r.ended_well = false;
   r.cancel_wanted = cancel_wish::none;
   r.entry_flags = 0;
-  r.chain_length = 1;
-  r.next_in_chain = nullptr;
 }
 
 void operations::send_cancel(record& r) noexcept {
@@ -265,11 +324,12 @@ void operations::wait_for(record& r) noexcept {
     fill_queue();
     const bool go_on = ring_.completions_waiting() || backlog();
     const int answer = ring_.enter(go_on ? 0 : 1, nullptr, 0);
+    const unsigned ended = reap();
+    // In a machine that has stopped every request has ended, at the latest as reaping made room.
     PARKRING_CHECK(answer >= 0 || answer == -EINTR || answer == -EAGAIN || answer == -EBUSY ||
-                       answer == -ETIME,
+                       answer == -ETIME || (answer == -ESHUTDOWN && (ended != 0 || backlog())),
                    "io_uring_enter failed while a borrowed buffer was in use; is this the "
                    "runtime's thread?");
-    reap();
   }
 }
 

@@ -10,7 +10,35 @@
 // read, and the kernel takes entries in order: an entry that reuses the slot comes behind any
 // cancel of the earlier use. The generation in `user_data` guards the same thing a second time.
 //
-// Later parts of a chain. A cancel does not find a request that the kernel has not begun, and the
+// Chains. Each part runs when the one before has succeeded. The kernel sees to that by a link of
+// their entries (IOSQE_IO_LINK), but not behind a type with `breaks_chain == false`: Linux runs
+// what is linked behind such a request though it failed. So a chain is cut behind each of those
+// into segments. Within a segment the parts are linked and go to the kernel together or not at all,
+// because a link is broken by the end of a submission batch. Across a cut it is done here:
+//
+//   prepared ──push of the first segment──> held ──the part before it ended well──> held, deferred
+//      │                                     │                                          │
+//      │ dropped: ends                       │ that part failed or ended unrun:         └─push─>
+//      │                                     │ -ECANCELED, with all behind it       in flight
+//      └──> free                             └──> free
+//
+//   Owner     Later parts wait in `later_parts_` with a record, payload and waiter of their own.
+//             They have all that they need, so a chain that has begun needs no record to go on, and
+//             exhaustion cannot stop it. The chain as a whole must fit into the submission queue,
+//             though its segments need less: whether it fits does not depend on what is in it.
+//   Links     `next_in_chain` and `before_in_chain` name neighbours that have not ended. Whatever
+//             ends, in any order and for any reason, clears the pointers of both its neighbours
+//             (`leave_chain`), so they never name a later use of a record.
+//   Failure   What is not submitted ends as if the kernel had answered -ECANCELED, by `complete`.
+//   Drop      Until the first segment is pushed nothing has begun, and a dropped part ends at once.
+//             From then on a held part is dropped like one in flight: left to its turn, as an
+//             orphan, or, when it is to be cancelled, ended at once. Either way what is behind a
+//             part that ended unrun never runs.
+//   Teardown  Likewise: `orphan_all` leaves those held that are to finish for their effect, and
+//             `cancel_all` ends them. Nothing is held after it.
+//   Resubmit  A last part of a segment that was interrupted goes again; what is held stays so.
+//
+// Later parts of a segment. A cancel does not find a request that the kernel has not begun, and the
 // completion of one part is seen before the next has begun. So when a part has ended, the cancel of
 // the next is asked for again, with an answer of its own, for as long as that is ENOENT.
 //
@@ -96,7 +124,7 @@ class operations final : public detail::operations_base {
   /// Submits a request without a payload, or starves.
   void start(const detail::record_type& type, detail::op_waiter& w) noexcept;
 
-  /// Submits records that the kernel must run in order, each linked to the next. Their `waiter`
+  /// Submits records that must run in order, each when the one before has succeeded. Their `waiter`
   /// must have been set with `attach`. False when the chain is longer than the queue: nothing is
   /// submitted then.
   [[nodiscard]] bool submit_chain(std::span<detail::record* const> chain) noexcept;
@@ -114,7 +142,7 @@ class operations final : public detail::operations_base {
   /// The start of a teardown: detaches every waiter and asks to cancel every request but those that
   /// are to finish for their effect.
   void orphan_all() noexcept;
-  /// Asks to cancel those too; returns how many.
+  /// Asks to cancel those too, and ends what is held; returns how many.
   std::size_t cancel_all() noexcept;
 
   /// Moves waiting cancels and deferred records into the submission queue, as far as there is room.
@@ -179,8 +207,13 @@ class operations final : public detail::operations_base {
   }
 
   void wake(detail::record& r, std::int32_t res) noexcept;
+  void wake_special(detail::record& r, std::int32_t res) noexcept;
   void complete(detail::record& r, std::int32_t res, std::uint32_t flags) noexcept;
   void resubmit(detail::record& r) noexcept;
+  void submit_segment(detail::record& first) noexcept;
+  void end_unsubmitted(detail::record& r) noexcept;
+  void leave_chain(detail::record& r) noexcept;
+  void cancel_unsubmitted(detail::record& first) noexcept;
   void end_special(detail::record& r) noexcept;
   void end(detail::record& r) noexcept {
     if (r.special) [[unlikely]]
@@ -196,9 +229,10 @@ class operations final : public detail::operations_base {
   ring::ring& ring_;
   detail::waiter_list& ready_;
   record_slab slab_;
-  detail::intrusive_list<detail::record> deferred_;  // prepared, waiting for an entry
-  detail::intrusive_list<detail::record> cancels_;   // in flight, cancel not yet pushed
-  detail::waiter_list starved_;                      // op_waiters without a record
+  detail::intrusive_list<detail::record> deferred_;     // prepared, waiting for an entry
+  detail::intrusive_list<detail::record> cancels_;      // in flight, cancel not yet pushed
+  detail::intrusive_list<detail::record> later_parts_;  // of chains: the part before has not ended
+  detail::waiter_list starved_;                         // op_waiters without a record
 
   // What stands in the way of the short path. A bit is set with its reason and may outlive it: what
   // it leads to looks again.

@@ -57,9 +57,9 @@ class record_slab {
   /// Calls `f(record&)` for every record that is not free.
   template <class F>
   void for_each_live(F&& f) {
-    for (auto& c : chunks_)
-      for (std::size_t i = 0; i < c.count; ++i)
-        if (c.records[i].state != detail::record_state::free) f(c.records[i]);
+    for (std::size_t k = 0; k < chunks_.size(); ++k)  // `f` may acquire, and so move the chunks
+      for (std::size_t i = 0; i < chunks_[k].count; ++i)
+        if (detail::record& r = chunks_[k].records[i]; r.state != detail::record_state::free) f(r);
   }
 
   /// Gives the memory up without freeing it: the kernel may still hold addresses in it.

@@ -15,13 +15,14 @@ namespace parkring::op {
 
 /// What happened to one record, or to several that share it.
 struct life {
-  enum class request { nop, read, poll, poll_multishot } what = request::nop;
+  enum class request { nop, read, sync, poll, poll_multishot } what = request::nop;
   int fd = -1;
   int id = 0;
   std::vector<int>* order = nullptr;  // of prepare; gets `id`
   int resubmit = 0;                   // so many completions are answered with "again"
   bool cancel_when_dropped = true;
-  char byte = 0;  // what a read got
+  bool breaks_chain = true;  // if not, it also has an effect that the end of a runtime waits for
+  char byte = 0;             // what a read got
 
   int prepared = 0;
   int completed = 0;         // calls of complete
@@ -29,8 +30,8 @@ struct life {
   int destroyed = 0;
 };
 
-inline const detail::record_type& test_type() {
-  static const detail::record_type type = {
+inline const detail::record_type& test_type(bool breaks_chain = true) {
+  static constexpr detail::record_type type = {
       .name = "test",
       .prepare =
           [](detail::record& r, kernel::abi::sqe& e) noexcept {
@@ -48,6 +49,9 @@ inline const detail::record_type& test_type() {
                 e.addr = reinterpret_cast<std::uint64_t>(&l.byte);
                 e.len = 1;
                 e.off = ~std::uint64_t{0};
+                break;
+              case life::request::sync:
+                e.opcode = abi::op_fsync;
                 break;
               case life::request::poll_multishot:
                 e.len = abi::poll_add_multi;
@@ -73,7 +77,13 @@ inline const detail::record_type& test_type() {
       .cancel_when_dropped =
           [](const detail::record& r) noexcept { return r.as<life*>()->cancel_when_dropped; },
   };
-  return type;
+  static constexpr detail::record_type lenient = [] {
+    detail::record_type t = type;
+    t.breaks_chain = false;
+    t.has_effect = true;
+    return t;
+  }();
+  return breaks_chain ? type : lenient;
 }
 
 /// A ring of the kernel at hand with the operations on it, driven by hand.
@@ -91,6 +101,7 @@ struct test_driver {
   ~test_driver() {
     while (ops.live() != 0) {
       ops.orphan_all();
+      ops.cancel_all();
       turn();
     }
     while (ready.pop_front() != nullptr) {
@@ -99,7 +110,7 @@ struct test_driver {
 
   /// A record of the test type, or null when records are exhausted.
   detail::record* make(life& l) {
-    detail::record* r = ops.acquire(test_type());
+    detail::record* r = ops.acquire(test_type(l.breaks_chain));
     if (r != nullptr) r->emplace<life*>(&l);
     return r;
   }

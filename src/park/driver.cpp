@@ -20,10 +20,12 @@ void driver::enter_failed(int answer) noexcept {
     case EBUSY: {  // completions overflowed: reaping makes room
       ++refusals;
       if (ring.completions_waiting()) return;
-      const timespec pause{0, 50'000};
-      ::nanosleep(&pause, nullptr);
+      ring.served_by().pause(50'000);
       return;
     }
+    case ESHUTDOWN:  // the run loop looks
+      stopped_ = true;
+      return;
     default:
       PARKRING_CHECK(answer != -EEXIST,
                      "the ring belongs to the thread that made the runtime; run it there");

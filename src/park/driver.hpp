@@ -20,12 +20,13 @@
 #include "op/operations.hpp"
 #include "park/timers.hpp"
 #include "park/waker.hpp"
+#include "ring/choice.hpp"
 #include "ring/ring.hpp"
 
 namespace parkring::park {
 
-/// CLOCK_MONOTONIC in nanoseconds: the clock of std::chrono::steady_clock and of the ring.
-[[nodiscard]] inline std::uint64_t now_ns() noexcept {
+/// CLOCK_MONOTONIC in nanoseconds: the clock of std::chrono::steady_clock and of real kernels.
+[[nodiscard]] inline std::uint64_t steady_now_ns() noexcept {
   timespec t;
   ::clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u +
@@ -70,6 +71,14 @@ class driver {
     if (!timers.empty()) timers.fire(now_ns(), ready_);
   }
 
+  /// The clock of the ring's kernel, read in place where that is the steady clock.
+  [[nodiscard]] std::uint64_t now_ns() noexcept {
+    return ring.real() ? steady_now_ns() : ring.served_by().now_ns();
+  }
+
+  /// The machine has stopped (`enter` answered -ESHUTDOWN): nothing will be served any more.
+  [[nodiscard]] bool machine_stopped() const noexcept { return stopped_; }
+
   ring::ring ring;
   op::operations ops;
   park::timers timers;
@@ -84,6 +93,7 @@ class driver {
   [[gnu::cold, gnu::noinline]] void enter_failed(int answer) noexcept;
 
   detail::waiter_list& ready_;
+  bool stopped_ = false;
 };
 
 }  // namespace parkring::park

@@ -124,10 +124,10 @@ TEST(Driver, one_enter_submits_a_whole_turn_and_waits_for_it) {
 
 TEST(Driver, a_deadline_ends_the_park_and_no_timer_fires_early) {
   rig r;
-  const std::uint64_t deadline = now_ns() + 3'000'000;
+  const std::uint64_t deadline = r.d.now_ns() + 3'000'000;
   timer t(r.d.timers, deadline);
   while (r.ready.empty()) r.d.park(true);
-  EXPECT_GE(now_ns(), deadline);
+  EXPECT_GE(r.d.now_ns(), deadline);
   EXPECT_EQ(r.ready.pop_front(), &t);
   EXPECT_TRUE(r.d.timers.empty());
 }
@@ -143,7 +143,7 @@ TEST(Driver, timers_fire_although_work_never_ends) {
   rig r;
   detail::waiter w;
   r.ready.push_back(w);
-  timer t(r.d.timers, now_ns() + 100'000);
+  timer t(r.d.timers, r.d.now_ns() + 100'000);
   while (!r.ready.longer_than(1)) r.d.park(false);
   EXPECT_EQ(r.ready.pop_front(), &w);
   EXPECT_EQ(r.ready.pop_front(), &t);
@@ -170,7 +170,7 @@ TEST(Driver, a_cancel_that_found_the_queue_full_is_sent_before_the_thread_sleeps
   r.d.park(false);
   r.submit(filler, nullptr);  // takes the only entry
   w.reset();
-  timer patience(r.d.timers, now_ns() + 10'000'000'000u);  // ends it if the cancel is forgotten
+  timer patience(r.d.timers, r.d.now_ns() + 10'000'000'000u);  // ends it if the cancel is forgotten
   while (dropped.destroyed == 0 && r.ready.empty()) r.d.park(true);
   EXPECT_EQ(dropped.destroyed, 1);
   EXPECT_TRUE(r.ready.empty());

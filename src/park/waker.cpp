@@ -1,9 +1,7 @@
 #include "park/waker.hpp"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 
-#include <cerrno>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -29,11 +27,7 @@ const detail::record_type waker::watch_type = {
     .complete =
         [](record& r, op_waiter*, std::int32_t res, std::uint32_t, bool more) noexcept {
           waker& self = *r.as<waker*>();
-          if (res > 0) {
-            std::uint64_t count;  // the number of wakes; only its going to zero matters
-            while (::read(self.event_.get(), &count, sizeof count) < 0 && errno == EINTR) {
-            }
-          }
+          if (res > 0) self.ops_.ring().served_by().clear_event(self.event_.get());
           if (more) return after_completion::finish;
           if (!self.stopping_) return after_completion::resubmit;
           self.watch_ = nullptr;
@@ -43,12 +37,13 @@ const detail::record_type waker::watch_type = {
     .cancel_when_dropped = nullptr,
 };
 
-waker::waker(op::operations& ops)
-    : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), ops_(ops), watch_(ops.acquire(watch_type)) {
-  if (!event_)
-    throw std::system_error(errno, std::generic_category(),
+waker::waker(op::operations& ops) : ops_(ops), watch_(ops.acquire(watch_type)) {
+  const int event = ops.ring().served_by().make_event();
+  if (event < 0)
+    throw std::system_error(-event, std::generic_category(),
                             "eventfd: needed to wake the runtime from other threads; raise the "
                             "descriptor limit (ulimit -n) if it is reached");
+  event_.reset(event);
   if (watch_ == nullptr) throw std::bad_alloc();
   watch_->emplace<waker*>(this);
 }
@@ -57,9 +52,7 @@ void waker::unpark() noexcept {
   // acq_rel: pairs with the exchange in begin_sleep().
   if (state_.exchange(notified, std::memory_order_acq_rel) != sleeping) return;
   wakes.fetch_add(1, std::memory_order_relaxed);
-  const std::uint64_t one = 1;
-  while (::write(event_.get(), &one, sizeof one) < 0 && errno == EINTR) {
-  }
+  ops_.ring().served_by().signal_event(event_.get());
 }
 
 void waker::arm() noexcept {

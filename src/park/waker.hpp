@@ -10,12 +10,13 @@
 // The sleeper exchanges in `sleeping` and reads what was there; an unparker exchanges in `notified`
 // and reads what was there. Both are read-modify-writes of one word, so exactly one of them comes
 // first: either the sleeper sees `notified` and does not sleep, or the unparker sees `sleeping` and
-// writes the eventfd, which ends the sleep. `awake` is stored plainly after a sleep; it may cover a
-// `notified`, but only one whose unparker saw `sleeping` and has written the eventfd.
+// signals the event, which ends the sleep. `awake` is stored plainly after a sleep; it may cover a
+// `notified`, but only one whose unparker saw `sleeping` and has signalled the event.
 //
-// The ring watches the eventfd by one multishot poll, armed before the first sleep and again when
-// the kernel ends it. Its record is taken at the start and kept, so that a thread whose requests
-// use up all others can still be woken.
+// The event is a counter that can be polled, made by the ring's kernel: an eventfd on Linux. The
+// ring watches it by one multishot poll, armed before the first sleep and again when the kernel
+// ends it. Its record is taken at the start and kept, so that a thread whose requests use up all
+// others can still be woken.
 #pragma once
 
 #include <atomic>
@@ -53,7 +54,7 @@ class waker {
   /// Whether the watch still holds its record.
   [[nodiscard]] bool holds_record() const noexcept { return watch_ != nullptr; }
 
-  std::atomic<std::uint64_t> wakes{0};  // eventfd writes: unparks of a sleeper
+  std::atomic<std::uint64_t> wakes{0};  // signals of the event: unparks of a sleeper
 
  private:
   enum : int { awake, sleeping, notified };

@@ -8,17 +8,6 @@ namespace parkring::ring {
 
 namespace {
 
-void ask_opcodes(ring& r, std::bitset<256>& opcodes) {
-  abi::probe answer{};
-  // Refused only by kernels that are too old to make our ring, or by a restriction: then nothing
-  // is known to be supported.
-  if (r.reg(abi::register_probe, &answer, 256) < 0) return;
-  for (std::size_t i = 0; i < answer.ops_len; ++i) {
-    const abi::probe_op& one = answer.ops[i];
-    if ((one.flags & abi::op_supported) != 0) opcodes.set(one.op);
-  }
-}
-
 constexpr std::uint32_t single = abi::setup_single_issuer;
 constexpr std::uint32_t defer = single | abi::setup_defer_taskrun;
 
@@ -55,7 +44,7 @@ capabilities probe(kernel::kernel& k) {
     ring r(k, {.entries = 1});
     found.setup_flags = r.setup_flags();
     found.features = r.features();
-    ask_opcodes(r, found.opcodes);
+    found.opcodes = r.opcodes();
     found.registered_descriptor = r.bind_to_this_thread() == 0 && r.descriptor_registered();
   } catch (const setup_failed& failure) {
     found.error = failure.code().value();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <utility>
 
 namespace parkring::ring {
 
@@ -75,6 +76,7 @@ ring::ring(kernel::kernel& k, const options& o) : kernel_(k) {
   shared_cq_tail_ = memory_.cq_tail;
   shared_cq_head_ = memory_.cq_head;
   direct_ = k.direct();
+  real_ = k.real();
   enter_fd_ = memory_.enter_fd;
   wait_flags_ = abi::enter_getevents;
   // A thread that waits for the network or for nothing is idle, not waiting for a disk.
@@ -99,6 +101,12 @@ int ring::bind_to_this_thread() noexcept {
     if (const int result = kernel_.reg(memory_, abi::register_enable_rings, nullptr, 0); result < 0)
       return result;
   }
+  // A filter may let a ring be made and refuse to enter it; better known now than at the first
+  // wait.
+  if (direct_) {
+    const int result = kernel_.enter(memory_, 0, 0, 0, nullptr, 0);
+    if (result < 0) return result;
+  }
   thread_ = claim_thread_token();
   register_descriptor();
   return 0;
@@ -115,6 +123,19 @@ void ring::register_descriptor() noexcept {
   memory_.enter_flags = abi::enter_registered_ring;
   enter_fd_ = memory_.enter_fd;
   enter_flags_ = memory_.enter_flags;
+}
+
+const std::bitset<256>& ring::opcodes() noexcept {
+  if (std::exchange(asked_opcodes_, true)) return opcodes_;
+  abi::probe answer{};
+  // Refused only by kernels that are too old to make our ring, or by a restriction: then nothing
+  // is known to be supported.
+  if (reg(abi::register_probe, &answer, 256) < 0) return opcodes_;
+  for (std::size_t i = 0; i < answer.ops_len; ++i) {
+    const abi::probe_op& one = answer.ops[i];
+    if ((one.flags & abi::op_supported) != 0) opcodes_.set(one.op);
+  }
+  return opcodes_;
 }
 
 int ring::refuse_thread() const noexcept {

@@ -15,6 +15,7 @@
 
 #include <parkring/detail/check.hpp>
 
+#include <bitset>
 #include <cstdint>
 
 #include "kernel/abi.hpp"
@@ -57,6 +58,8 @@ class ring {
   [[nodiscard]] int bind_to_this_thread() noexcept;
   /// Whether system calls may be made in place, beside the kernel this ring was made with.
   [[nodiscard]] bool direct() const noexcept { return direct_; }
+  /// Whether descriptors, threads and time are those of the process: see kernel.hpp.
+  [[nodiscard]] bool real() const noexcept { return real_; }
   [[nodiscard]] bool bound() const noexcept { return thread_ != nobody; }
   [[nodiscard]] bool bound_to_this_thread() const noexcept { return thread_ == thread_token(); }
 
@@ -169,6 +172,10 @@ class ring {
     return kernel_.reg(memory_, opcode, arg, count);
   }
 
+  /// The opcodes that the kernel says it takes; asked at the first call. None where it does not
+  /// say.
+  [[nodiscard]] const std::bitset<256>& opcodes() noexcept;
+
   [[nodiscard]] const kernel::ring_memory& memory() const noexcept { return memory_; }
   [[nodiscard]] kernel::kernel& served_by() const noexcept { return kernel_; }
   [[nodiscard]] unsigned completion_capacity() const noexcept { return memory_.cq_entries; }
@@ -198,6 +205,7 @@ class ring {
   std::uint32_t* shared_sq_flags_ = nullptr;
   std::uint64_t thread_ = nobody;  // token of the bound thread
   bool direct_ = false;
+  bool real_ = true;
   int enter_fd_ = -1;
   unsigned enter_flags_ = 0;  // on every enter
   unsigned wait_flags_ = 0;   // on enters that wait
@@ -209,6 +217,8 @@ class ring {
 
   kernel::kernel& kernel_;
   kernel::ring_memory memory_;
+  bool asked_opcodes_ = false;
+  std::bitset<256> opcodes_;
 };
 
 }  // namespace parkring::ring

@@ -2,18 +2,21 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <parkring/parkring.hpp>
+#include <parkring/sim.hpp>
 
 namespace pr = parkring;
 using namespace pr::literals;
@@ -139,6 +142,23 @@ TEST_F(Guide, a_write_and_its_sync_are_one_chain) {
   }(path("log")));
 }
 
+pr::task<> replace(std::filesystem::path path, std::string content) {
+  const auto fresh = path.native() + ".new";
+  co_await pr::fs::write_file(fresh, std::move(content));
+  auto file = co_await pr::fs::open(fresh);
+  co_await file.sync();                                 // the content is durable,
+  co_await pr::fs::rename(fresh, path);                 // has the name,
+  co_await pr::fs::sync_directory(path.parent_path());  // and now keeps it
+}
+
+TEST_F(Guide, a_file_is_replaced_for_good) {
+  const auto target = path("config");
+  pr::run(replace(target, "old"));
+  pr::run(replace(target, "new"));
+  EXPECT_EQ(pr::run(pr::fs::read_file(target)), "new");
+  EXPECT_FALSE(pr::run(pr::fs::exists(target.native() + ".new")));
+}
+
 // ---- 05-runtimes-and-threads ----
 
 TEST_F(Guide, a_runtime_runs_task_after_task) {
@@ -226,6 +246,77 @@ TEST_F(Guide, the_counters_tell_which_way_reads_went) {
   const pr::runtime_counters c = rt.counters();
   EXPECT_GE(c.completions, 10u);
   EXPECT_EQ(c.buffers, 0u);
+}
+
+// ---- 08-testing-on-a-simulated-machine ----
+
+void keeps_what_was_synced(pr::sim::world& w) {
+  w.write_file("/settings", "old");  // it is there already, and durable
+  const auto how = w.until_power_cut([&]() -> pr::task<> {
+    co_await pr::fs::write_file("/settings.new", "new");
+    auto file = co_await pr::fs::open("/settings.new", {.access = pr::fs::access::write});
+    co_await file.sync();
+    co_await pr::fs::rename("/settings.new", "/settings");
+    co_await pr::fs::sync_directory("/");
+  });
+  w.keep_power();  // from here on, if it ended before the cut
+  const std::string found = w.run([] { return pr::fs::read_file("/settings"); });
+  if (how == pr::sim::ending::finished) pr::sim::require(found == "new", "it was not durable");
+  pr::sim::require(found == "new" || found == "old", "the settings are " + found);
+}
+
+TEST_F(Guide, a_scenario_runs_under_many_seeds) {
+  pr::sim::explore_options options{.seeds = 1'000};
+  options.world.disk.stale_data = true;
+  options.world.faults.short_read = 0.05;
+  const auto found = pr::sim::explore(options, [](pr::sim::world& w) {
+    w.cut_at_step(w.random(30));
+    keeps_what_was_synced(w);
+  });
+  EXPECT_TRUE(found.ok()) << found.text();
+}
+
+TEST_F(Guide, a_failure_is_run_again) {
+  const auto scenario = [](pr::sim::world& w) {
+    pr::sim::require(w.run([] { return pr::fs::file_size("/a"); }) == 0, "it is empty");
+  };
+  const pr::sim::explore_options options{.seeds = 1, .print = false};
+  const auto found = pr::sim::explore(options, scenario);
+  ASSERT_FALSE(found.ok());
+  EXPECT_THROW(pr::sim::replay(options, *found.first, scenario), pr::io_error);
+}
+
+TEST_F(Guide, every_step_is_the_last_once) {
+  const auto found = pr::sim::explore_power_cuts(
+      {.seeds = 3},
+      [](pr::sim::world& w) {
+        w.run([] { return pr::fs::create_directory("/queue"); });
+        w.run([] { return pr::fs::sync_directory("/"); });
+        w.note("the queue is there");
+      },
+      [](pr::sim::world& w) {
+        const bool promised = w.trace(1'000).contains("the queue is there");
+        pr::sim::require(w.exists("/queue") || !promised, "the queue is lost");
+      });
+  EXPECT_TRUE(found.ok()) << found.text();
+}
+
+TEST_F(Guide, faults_are_chosen_by_probability_number_or_callback) {
+  pr::sim::faults f = pr::sim::faults::bearable(0.01);    // what every program must bear
+  f.failed_sync = {.probability = 0.1, .path = "*.log"};  // of these files
+  f.no_space = {.at = 17, .at_most = 1};                  // the 17th time that it could be
+  f.callback = [](const pr::sim::operation& op) -> std::optional<pr::sim::injected> {
+    if (op.name != "RENAMEAT" || op.time < 1s) return std::nullopt;
+    return pr::sim::injected{.what = pr::sim::fault::error, .error = EROFS};
+  };
+  pr::sim::world w(1);
+  w.write_file("/a", "text");
+  w.set_faults(f);
+  w.run([]() -> pr::task<> {
+    co_await pr::sleep_for(2s);
+    const auto renamed = co_await pr::as_result(pr::fs::rename("/a", "/b"));
+    EXPECT_EQ(renamed.error().number(), EROFS);
+  });
 }
 
 }  // namespace

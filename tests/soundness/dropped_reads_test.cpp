@@ -5,6 +5,7 @@
 
 #include "soundness/dropped_ways.hpp"
 #include "support/drop_everywhere.hpp"
+#include "support/machine.hpp"
 #include "support/scratch.hpp"
 
 namespace pr = parkring;
@@ -86,16 +87,19 @@ TEST_F(DroppedRequests, a_write_to_a_regular_file_leaves_nothing) {
 
 // case 1, 2, 3, 4, 5
 TEST_F(DroppedRequests, a_read_of_a_device_leaves_nothing) {
+  PARKRING_NEEDS_REAL("devices");
   drop_all("/dev/zero", pr::fs::access::read, true);
 }
 
 // case 1, 2, 3, 4, 5
 TEST_F(DroppedRequests, a_write_to_a_device_leaves_nothing) {
+  PARKRING_NEEDS_REAL("devices");
   drop_all("/dev/null", pr::fs::access::write, false);
 }
 
 // case 1, 2, 3, 4, 5
 TEST_F(DroppedRequests, a_read_of_a_proc_file_leaves_nothing) {
+  PARKRING_NEEDS_REAL("/proc");
   drop_all("/proc/self/stat", pr::fs::access::read, true);
 }
 

@@ -43,7 +43,7 @@ TEST(DroppedWaits, nop_and_yield_leave_nothing) {
 TEST(DroppedWaits, sleeps_and_ticks_leave_nothing) {
   EXPECT_GT(drop_everywhere([]() -> pr::task<> {
               co_await pr::sleep_for(50us);
-              co_await pr::sleep_until(std::chrono::steady_clock::now() + 50us);
+              co_await pr::sleep_until(pr::now() + 50us);
               co_await pr::sleep_for(-1s);
               pr::interval every(50us);
               co_await every.tick();
@@ -67,7 +67,7 @@ TEST(DroppedWaits, timeouts_leave_nothing) {
       EXPECT_TRUE(inner.has_value() && !inner->has_value());
       co_await b.returned();
       (void)co_await pr::timeout(50us, pr::timeout(10s, nap()));
-      co_await pr::timeout_at(std::chrono::steady_clock::now(), nap());
+      co_await pr::timeout_at(pr::now(), nap());
       (void)co_await pr::timeout(10s, pr::as_result(f.size()));
     }(pipe);
   });
@@ -192,6 +192,20 @@ TEST(DroppedWaits, waiting_for_a_buffer_leaves_nothing) {
       EXPECT_FALSE(b.locked());
       co_await b.returned();
     }(pipe);
+  });
+}
+
+TEST(DroppedWaits, waiting_for_an_event_leaves_nothing) {
+  drop_everywhere([]() -> pr::task<> {
+    pr::event happened;
+    auto waiter = [&happened]() -> pr::task<> { co_await happened.wait(); };
+    auto first = pr::spawn(waiter);
+    auto second = pr::spawn(waiter);
+    EXPECT_FALSE(co_await pr::timeout(1ms, happened.wait()));
+    first.abort();
+    happened.set();
+    co_await std::move(second);
+    co_await happened.wait();
   });
 }
 

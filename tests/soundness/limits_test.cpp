@@ -10,6 +10,7 @@
 
 #include <parkring/parkring.hpp>
 
+#include "support/machine.hpp"
 #include "support/scale.hpp"
 #include "support/scratch.hpp"
 
@@ -68,7 +69,7 @@ TEST(Reuse, a_dropped_read_of_a_pipe_takes_nothing_from_the_next_one) {
       EXPECT_EQ(text.substr(0, n), "mine");
     }
   }());
-  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_LE(open_descriptors_once_below(before), before);
 }
 
 // ---- case 42: lengths ----
@@ -101,6 +102,7 @@ class folded_memory {
 constexpr std::size_t most_at_once = 0x7ffff000;  // MAX_RW_COUNT, read(2)
 
 TEST(Lengths, over_two_gib_is_a_short_transfer_and_never_a_wrapped_one) {
+  PARKRING_NEEDS_REAL("devices");
   const folded_memory memory(std::size_t{5} << 30);  // 5 GiB modulo 4 GiB would be 1 GiB
   pr::run([](std::span<std::byte> all) -> pr::task<> {
     auto null = co_await pr::fs::open("/dev/null", {.access = pr::fs::access::write});
@@ -113,6 +115,7 @@ TEST(Lengths, over_two_gib_is_a_short_transfer_and_never_a_wrapped_one) {
 }
 
 TEST(Lengths, a_long_read_near_the_end_of_a_sparse_file_beyond_four_gib) {
+  PARKRING_NEEDS_REAL("truncate(2)");
   const folded_memory memory(std::size_t{3} << 30);
   scratch dir{std::filesystem::current_path()};
   const auto path = dir.file("sparse", "");
@@ -197,6 +200,7 @@ pr::task<int> depth(int left) {
 }
 
 TEST(Stack, a_million_awaits_of_tasks_that_are_ready_at_once) {
+  PARKRING_NEEDS_REAL("threads");
   on_a_small_stack([] {
     const long sum = pr::run([]() -> pr::task<long> {
       long total = 0;
@@ -208,6 +212,7 @@ TEST(Stack, a_million_awaits_of_tasks_that_are_ready_at_once) {
 }
 
 TEST(Stack, a_million_awaits_of_results_that_are_there) {
+  PARKRING_NEEDS_REAL("threads");
   scratch dir;
   const auto path = dir.file("f", "x");
   on_a_small_stack([&] {
@@ -225,6 +230,7 @@ TEST(Stack, a_million_awaits_of_results_that_are_there) {
 }
 
 TEST(Stack, combinators_of_what_is_ready) {
+  PARKRING_NEEDS_REAL("threads");
   on_a_small_stack([] {
     pr::run([]() -> pr::task<> {
       for (int i = 0; i < scaled(200'000); ++i) {
@@ -238,6 +244,7 @@ TEST(Stack, combinators_of_what_is_ready) {
 }
 
 TEST(Stack, a_deep_chain_of_awaits) {
+  PARKRING_NEEDS_REAL("threads");
   on_a_small_stack([] {
     const int deep = scaled(200'000);
     EXPECT_EQ(pr::run(depth(deep)), deep);

@@ -10,6 +10,7 @@
 
 #include <parkring/parkring.hpp>
 
+#include "support/machine.hpp"
 #include "support/scratch.hpp"
 
 namespace pr = parkring;
@@ -22,6 +23,7 @@ constexpr pr::fs::open_options rw{.access = pr::fs::access::read_write,
 
 // case 23
 TEST(RegisteredMemory, a_buffer_of_one_runtime_works_on_another_in_another_thread) {
+  PARKRING_NEEDS_REAL("threads");
   scratch dir;
   const auto path = dir.file("data", std::string(4096, 'a'));
   pr::runtime first;
@@ -59,6 +61,7 @@ TEST(RegisteredMemory, a_buffer_of_one_runtime_works_on_another_in_another_threa
 
 // case 24
 TEST(RegisteredMemory, a_buffer_comes_back_from_another_thread) {
+  PARKRING_NEEDS_REAL("threads");
   pr::runtime rt;
   auto b = rt.run([]() -> pr::task<pr::buffer> { co_return pr::buffer(4096); });
   EXPECT_EQ(rt.counters().buffers, 1u);
@@ -68,6 +71,7 @@ TEST(RegisteredMemory, a_buffer_comes_back_from_another_thread) {
 
 // case 24, 9: handle, buffer and file let go elsewhere while a request has them
 TEST(RegisteredMemory, a_locked_buffer_and_its_file_may_be_let_go_on_another_thread) {
+  PARKRING_NEEDS_REAL("threads");
   pipe_pair pipe;
   const int before = open_descriptors();
   {
@@ -98,11 +102,12 @@ TEST(RegisteredMemory, a_locked_buffer_and_its_file_may_be_let_go_on_another_thr
     EXPECT_EQ(rt.counters().buffers, 0u);
     EXPECT_EQ(rt.counters().operations, 0u);
   }
-  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_LE(open_descriptors_once_below(before), before);
 }
 
 // case 24: after its ring died, after the runtime died
 TEST(RegisteredMemory, a_buffer_outlives_its_runtime) {
+  PARKRING_NEEDS_REAL("threads");
   pipe_pair pipe;
   std::optional<pr::buffer> b;
   {
@@ -180,9 +185,7 @@ TEST(RegisteredMemory, the_message_survives_the_request_that_locked_last) {
   scratch dir;
   const auto path = dir.file("data", std::string(4096, 'd'));
   pipe_pair pipe;
-  while (::fcntl(pipe.write_end(), F_SETPIPE_SZ, 4096) < 0) {
-  }
-  pipe.put(std::string(4096, 'f'));  // full: a write to it waits
+  pipe.fill();
   pr::run([](std::filesystem::path p, pipe_pair& full) -> pr::task<> {
     auto f = co_await pr::fs::open(p, rw);
     auto g = co_await pr::fs::open(full.write_path(), {.access = pr::fs::access::write});

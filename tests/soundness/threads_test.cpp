@@ -10,6 +10,7 @@
 
 #include <parkring/parkring.hpp>
 
+#include "support/machine.hpp"
 #include "support/scale.hpp"
 
 namespace pr = parkring;
@@ -26,6 +27,7 @@ int amount(int full) {
 
 // Case 41: floods of wakes, some of a sleeping runtime, most of a running one.
 TEST(Wakes, every_one_of_a_flood_from_several_threads_is_delivered) {
+  PARKRING_NEEDS_REAL("threads");
   const int each = amount(500'000);
   constexpr int senders = 2;
   pr::runtime rt;
@@ -51,6 +53,7 @@ TEST(Wakes, every_one_of_a_flood_from_several_threads_is_delivered) {
 
 // Case 41: each wake meets a thread that is going to sleep; losing one would hang the test.
 TEST(Wakes, a_ball_between_two_runtimes_never_gets_lost) {
+  PARKRING_NEEDS_REAL("threads");
   const int rounds = amount(30'000);
   struct side {
     pr::runtime rt;
@@ -94,6 +97,7 @@ TEST(Wakes, a_ball_between_two_runtimes_never_gets_lost) {
 
 // Case 41 with 33: posts race with the runtime's end; each is either run or refused.
 TEST(Wakes, posts_that_race_with_the_end_are_run_or_refused) {
+  PARKRING_NEEDS_REAL("threads");
   const int rounds = scaled(200);
   for (int round = 0; round < rounds; ++round) {
     std::atomic<long> run{0}, accepted{0}, destroyed{0}, made{0};
@@ -126,6 +130,7 @@ TEST(Wakes, posts_that_race_with_the_end_are_run_or_refused) {
 
 // Case 41: the pool of blocking threads wakes its runtime, which is parked.
 TEST(Wakes, results_of_blocking_calls_always_arrive) {
+  PARKRING_NEEDS_REAL("threads");
   const int calls = scaled(20'000);
   pr::runtime rt({.blocking_threads = 4});
   long sum = 0;
@@ -144,6 +149,7 @@ TEST(Wakes, results_of_blocking_calls_always_arrive) {
 
 // Handles, files and buffers that are dropped on other threads while their runtime runs.
 TEST(Wakes, handles_dropped_on_another_thread_abort_their_tasks) {
+  PARKRING_NEEDS_REAL("threads");
   const int rounds = scaled(2'000);
   pr::runtime rt;
   auto asleep = rt.spawn(pr::sleep_for(1h));
@@ -162,6 +168,7 @@ TEST(Wakes, handles_dropped_on_another_thread_abort_their_tasks) {
 // A task that has ended keeps its result, and the task that spawned it, as long as there is a
 // handle. Threads drop the handles of both at once, when no runtime is left to order them.
 TEST(Wakes, handles_dropped_by_several_threads_after_the_end_free_each_task_once) {
+  PARKRING_NEEDS_REAL("threads");
   using token = std::shared_ptr<int>;
   using handles = std::vector<pr::join_handle<token>>;
   struct family {

@@ -35,6 +35,10 @@ struct inventory {
 };
 std::ostream& operator<<(std::ostream& out, const inventory& i);
 
+/// `expected` with no more descriptors than `now`: a thread of the kernel may have been about to
+/// close one when the inventory was taken.
+[[nodiscard]] inventory tightened(inventory expected, const inventory& now);
+
 /// The part of the inventory that exists without a runtime.
 [[nodiscard]] inventory inventory_of_process();
 
@@ -62,7 +66,8 @@ class stepped_runtime {
   stage step();
   /// Steps until `s` was done.
   void step_past(stage s);
-  /// Steps, at most a few seconds, until the inventory is `expected`; gives what it is at last.
+  /// Steps, at most a few seconds, until the inventory is `expected`, or fewer descriptors; gives
+  /// what it is at last.
   inventory settle(const inventory& expected);
 
   [[nodiscard]] inventory take_inventory() const;

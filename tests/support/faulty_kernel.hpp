@@ -1,4 +1,5 @@
-// Linux, with faults put in between: calls of enter that fail, and cancels that do nothing.
+// The kernel that serves this machine, with faults put in between: calls of enter that fail, and
+// cancels that do nothing.
 #pragma once
 
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "kernel/kernel.hpp"
+#include "ring/choice.hpp"
 
 namespace parkring::testing {
 
@@ -31,10 +33,11 @@ class faulty_kernel final : public kernel::kernel {
   std::uint64_t largest_submission = 0;
 
   [[nodiscard]] const char* name() const noexcept override { return "faulty"; }
+  [[nodiscard]] bool inline_io() const noexcept override { return false; }
 
   [[nodiscard]] int setup(unsigned entries, parkring::kernel::abi::params& p,
                           parkring::kernel::ring_memory& out) noexcept override {
-    return linux_.setup(entries, p, out);
+    return below_.setup(entries, p, out);
   }
 
   int enter(const parkring::kernel::ring_memory& ring, unsigned to_submit, unsigned min_complete,
@@ -45,7 +48,7 @@ class faulty_kernel final : public kernel::kernel {
     if (const int error = next_error(); error != 0) {
       ++faults;
       if (error == EINTR && interrupt_after_submitting && to_submit != 0)
-        return linux_.enter(ring, to_submit, 0, 0, nullptr, 0);
+        return below_.enter(ring, to_submit, 0, 0, nullptr, 0);
       return -error;
     }
     for (unsigned i = 0; stall_writes_on >= 0 && i < to_submit; ++i) {
@@ -66,14 +69,26 @@ class faulty_kernel final : public kernel::kernel {
         entry.opcode = abi::op_nop;
       }
     }
-    return linux_.enter(ring, to_submit, min_complete, flags, arg, arg_size);
+    return below_.enter(ring, to_submit, min_complete, flags, arg, arg_size);
   }
 
   int reg(const parkring::kernel::ring_memory& ring, unsigned opcode, const void* arg,
           unsigned count) noexcept override {
-    return linux_.reg(ring, opcode, arg, count);
+    return below_.reg(ring, opcode, arg, count);
   }
-  void release(parkring::kernel::ring_memory& ring) noexcept override { linux_.release(ring); }
+  void release(parkring::kernel::ring_memory& ring) noexcept override { below_.release(ring); }
+
+  [[nodiscard]] bool real() const noexcept override { return below_.real(); }
+  [[nodiscard]] std::uint64_t now_ns() noexcept override { return below_.now_ns(); }
+  void pause(std::uint64_t ns) noexcept override { below_.pause(ns); }
+  [[nodiscard]] int inspect(int fd, bool direct_io,
+                            parkring::kernel::file_facts& out) noexcept override {
+    return below_.inspect(fd, direct_io, out);
+  }
+  int close(int fd) noexcept override { return below_.close(fd); }
+  [[nodiscard]] int make_event() noexcept override { return below_.make_event(); }
+  void signal_event(int fd) noexcept override { below_.signal_event(fd); }
+  void clear_event(int fd) noexcept override { below_.clear_event(fd); }
 
  private:
   int next_error() noexcept {
@@ -85,7 +100,8 @@ class faulty_kernel final : public kernel::kernel {
     return fail_every != 0 && enters % fail_every == 0 ? regular_error : 0;
   }
 
-  parkring::kernel::kernel& linux_ = parkring::kernel::linux_kernel();
+  parkring::kernel::kernel& below_ =
+      *parkring::ring::try_kernel(parkring::ring::wanted_kernel::any).served_by;
 };
 
 }  // namespace parkring::testing

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -36,6 +37,13 @@ inline bool deny_syscalls(std::initializer_list<long> numbers, int error) {
   const sock_fprog whole{static_cast<unsigned short>(program.size()), program.data()};
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0;
+}
+
+/// Whether a filter around this process refuses io_uring already: see launchers/no_io_uring.cpp.
+inline bool io_uring_is_refused() {
+  constexpr long sys_setup = 425;
+  ::syscall(sys_setup, 0, nullptr);  // EINVAL or EFAULT where it is allowed
+  return errno == EPERM || errno == ENOSYS || errno == EACCES;
 }
 
 inline bool limit(int resource, rlim_t value) {

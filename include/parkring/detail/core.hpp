@@ -25,6 +25,7 @@ struct core_base {
   void* next_frame = nullptr;       // where to go on, after a transfer that would go too deep
   std::uintptr_t stack_base = 0;    // of the run loop
   unsigned budget = 0;              // awaits that may still complete without suspending
+  bool steady = true;               // its clock is the steady clock, which is read in place
   bool closing = false;             // a task that is started now is aborted at once
   task_cell* doomed = nullptr;      // aborted tasks to destroy once the running coroutine suspends
   intrusive_list<task_cell> tasks;  // the live ones

@@ -43,9 +43,9 @@ struct file_state_base : message {
   std::uint32_t references = 1;
   int descriptor = -1;  // for the system call in place; file_state owns it
   home_ref home_of;
-  /// As the options say, where an inlined system call is possible at all; `never` for what could
-  /// block or has no position, once the file was closed, and where the runtime's kernel wants to
-  /// see every request itself.
+  /// As the options say, where the descriptor is one of this process; `never` for what could block
+  /// or has no position, once the file was closed, on a simulated machine, and where the runtime's
+  /// kernel must see every request (`kernel::inline_io`).
   fs::inline_mode inline_first = fs::inline_mode::never;
   bool special = false;  // a stream, or closed: requests take the long way
   inline_policy inline_reads;

@@ -8,6 +8,8 @@
 //
 //   prepared   its payload is built; it has no submission entry yet. Whoever waits may leave: the
 //              record ends at once, the kernel never heard of it.
+//   held       between the two, for a part of a chain that has begun: it goes to the kernel when
+//              the part before it has succeeded, or ends when that fails (op/operations.hpp).
 //   in flight  an entry names it (`user_data` is its address and generation). From here on only
 //              its own last completion (no F_MORE) ends it: neither a cancel's answer, nor closing
 //              the descriptor, nor closing the ring does.
@@ -91,11 +93,14 @@ struct record_type {
   /// Whether a request that is left to finish matters by what it does, so that the end of the
   /// runtime leaves it to finish too, as long as its patience lasts. Others are cancelled there.
   bool has_effect = false;
+  /// Whether the kernel runs nothing that is linked behind this request when it fails. Linux lets
+  /// chains go on behind some opcodes (docs/design/opcodes.md).
+  bool breaks_chain = true;
 };
 
 class operations_base;
 
-enum class record_state : std::uint8_t { free, prepared, in_flight };
+enum class record_state : std::uint8_t { free, prepared, held, in_flight };
 
 enum class cancel_wish : std::uint8_t {
   none,
@@ -113,10 +118,11 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   record_state state = record_state::free;
   bool special = false;  // any of the following is not as it is here; undone when it ends
   cancel_wish cancel_wanted = cancel_wish::none;
-  bool follows_ended = false;       // the part of the chain before it has ended
-  std::uint8_t entry_flags = 0;     // added to the submission entry's: links of a chain
-  record* next_in_chain = nullptr;  // what the kernel starts after it; may have ended before it
-  std::uint16_t chain_length = 1;   // in the first record of a chain: how many must go together
+  bool follows_ended = false;    // the part of the chain before it was in flight with it and ended
+  bool ended_well = false;       // it has just ended, and not with an error
+  std::uint8_t entry_flags = 0;  // added to the submission entry's: linked to the next in the chain
+  record* next_in_chain = nullptr;    // the neighbours that have not ended; each end clears the
+  record* before_in_chain = nullptr;  // other's pointer when it goes, so that neither dangles
   alignas(16) std::byte payload[record_payload_size];
 
   template <class P>

@@ -1,0 +1,434 @@
+// Requests about names. Each record shares its names with the description, so that they stay until
+// the kernel has read them, whoever is dropped.
+//
+// A sync_directory is three requests on one record, one after the other:
+//
+//   opening ──descriptor──> syncing ──answer kept──> closing ──> ends
+//      └─ error: ends
+//
+// The record owns the descriptor from the answer of `opening` to that of `closing`, so nothing is
+// needed to clean up that could be missing. It is not cancelled when dropped; dropped between two
+// steps, when the kernel has nothing of it, it ends there and its descriptor closes by a record of
+// its own. So it does when the runtime's end cancels it.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <utility>
+
+#include <parkring/as_result.hpp>
+#include <parkring/fs/paths.hpp>
+
+#include "base/owned_fd.hpp"
+#include "exec/core.hpp"
+#include "fs/file_state.hpp"
+#include "kernel/abi.hpp"
+
+namespace parkring {
+namespace detail {
+
+struct path_status {
+  std::string path;
+  struct statx answer {};
+};
+
+namespace {
+
+namespace abi = kernel::abi;
+
+bool never(const record&) noexcept { return false; }
+
+std::uint64_t address_of(const std::string& path) noexcept {
+  return reinterpret_cast<std::uint64_t>(path.c_str());
+}
+
+bool refuse_nul(const std::string& path, op_waiter& w) noexcept {
+  if (path.find('\0') == std::string::npos) return false;
+  w.answer = -EINVAL;
+  return true;
+}
+
+// Interrupted before it did anything: again, unless nobody wants it any more.
+bool again(const record& r, const op_waiter* w, std::int32_t res) noexcept {
+  return res == -EINTR && (w != nullptr || r.cancel_wanted == cancel_wish::none);
+}
+
+// ---- one request on one or two names ----
+
+struct path_payload {
+  path_action action;
+  std::uint32_t mode;
+  shared_names names;
+};
+
+const char* name_of(path_action action) noexcept {
+  switch (action) {
+    case path_action::rename:
+      return "rename";
+    case path_action::remove:
+      return "remove";
+    case path_action::remove_directory:
+      return "remove_directory";
+    case path_action::create_directory:
+      return "create_directory";
+    case path_action::link:
+      return "link";
+  }
+  return "path";
+}
+
+std::string shown(std::string path) {
+  for (std::size_t at; (at = path.find('\0')) != std::string::npos;) path.replace(at, 1, "\\0");
+  return path;
+}
+
+std::string subject_of(const path_names& names) {
+  std::string s = shown(names.first);
+  if (!names.second.empty()) s += ", " + shown(names.second);
+  return s;
+}
+
+void prepare_path(record& r, abi::sqe& e) noexcept {
+  const auto& p = r.as<path_payload>();
+  e.fd = AT_FDCWD;
+  e.addr = address_of(p.names->first);
+  switch (p.action) {
+    case path_action::rename:
+    case path_action::link:
+      e.opcode = p.action == path_action::rename ? abi::op_renameat : abi::op_linkat;
+      e.addr2 = address_of(p.names->second);
+      e.len = static_cast<std::uint32_t>(AT_FDCWD);  // where the second name starts from
+      break;
+    case path_action::remove:
+    case path_action::remove_directory:
+      e.opcode = abi::op_unlinkat;
+      if (p.action == path_action::remove_directory) e.unlink_flags = AT_REMOVEDIR;
+      break;
+    case path_action::create_directory:
+      e.opcode = abi::op_mkdirat;
+      e.len = p.mode;
+      break;
+  }
+}
+
+const record_type path_type = {
+    .name = "path",
+    .prepare = &prepare_path,
+    .complete =
+        [](record& r, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
+          return again(r, w, res) ? after_completion::resubmit : after_completion::finish;
+        },
+    .destroy = [](record& r) noexcept { r.as<path_payload>().~path_payload(); },
+    .cancel_when_dropped = &never,
+    .describe =
+        [](const record& r, std::string& out) {
+          const auto& p = r.as<path_payload>();
+          out += std::string(name_of(p.action)) + "(" + subject_of(*p.names) + ")";
+        },
+    .has_effect = true,
+    .breaks_chain = false,
+};
+
+// ---- sync_directory ----
+
+struct sync_directory_payload {
+  enum class step : std::uint8_t { opening, syncing, closing };
+  step at = step::opening;
+  int sync_error = 0;
+  base::owned_fd fd;
+  shared_names names;
+};
+
+void prepare_sync_directory(record& r, abi::sqe& e) noexcept {
+  const auto& p = r.as<sync_directory_payload>();
+  switch (p.at) {
+    case sync_directory_payload::step::opening:
+      e.opcode = abi::op_openat;
+      e.fd = AT_FDCWD;
+      e.addr = address_of(p.names->first);
+      e.open_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+      break;
+    case sync_directory_payload::step::syncing:
+      e.opcode = abi::op_fsync;
+      e.fd = p.fd.get();
+      break;
+    case sync_directory_payload::step::closing:
+      e.opcode = abi::op_close;
+      e.fd = p.fd.get();
+      break;
+  }
+}
+
+after_completion next_step(record& r, op_waiter* w, std::int32_t res) noexcept {
+  using step = sync_directory_payload::step;
+  auto& p = r.as<sync_directory_payload>();
+  if (p.at != step::closing && again(r, w, res)) return after_completion::resubmit;
+  bool ended = r.cancel_wanted != cancel_wish::none;
+  switch (p.at) {
+    case step::opening:
+      if (res < 0) return after_completion::finish;
+      p.fd = base::owned_fd(res);
+      p.at = step::syncing;
+      break;
+    case step::syncing:
+      p.sync_error = res < 0 ? -res : 0;
+      p.at = step::closing;
+      break;
+    case step::closing:
+      // Linux releases the number whatever close says, unless it was cancelled before it ran: then
+      // it is closed with the record, and not by asking again, which on a machine that has stopped
+      // would never end. What it says is of no interest: the sync has told.
+      if (res != -ECANCELED) (void)p.fd.release();
+      ended = true;
+      break;
+  }
+  if (w != nullptr) static_cast<sync_directory_waiter*>(w)->sync_error = p.sync_error;
+  return ended ? after_completion::finish : after_completion::resubmit;
+}
+
+const record_type sync_directory_type = {
+    .name = "sync_directory",
+    .prepare = &prepare_sync_directory,
+    .complete = [](record& r, op_waiter* w, std::int32_t res, std::uint32_t,
+                   bool) noexcept { return next_step(r, w, res); },
+    .destroy =
+        [](record& r) noexcept {
+          auto& p = r.as<sync_directory_payload>();
+          if (p.fd) {
+            auto& ops = *static_cast<op::operations*>(r.owner);
+            if (record* closing = ops.acquire(close_type)) {
+              closing->emplace<close_payload>(std::move(p.fd));
+              ops.submit(*closing, nullptr);
+            }
+          }
+          p.~sync_directory_payload();
+        },
+    .cancel_when_dropped = &never,
+    .describe =
+        [](const record& r, std::string& out) {
+          out += "sync_directory(" + r.as<sync_directory_payload>().names->first + ")";
+        },
+    .has_effect = true,
+};
+
+// ---- file_size ----
+
+struct path_size_payload {
+  std::shared_ptr<path_status> status;
+};
+
+const record_type path_size_type = {
+    .name = "file_size",
+    .prepare =
+        [](record& r, abi::sqe& e) noexcept {
+          auto& s = *r.as<path_size_payload>().status;
+          e.opcode = abi::op_statx;
+          e.fd = AT_FDCWD;
+          e.addr = address_of(s.path);
+          e.len = STATX_SIZE;
+          e.off = reinterpret_cast<std::uint64_t>(&s.answer);
+        },
+    .complete =
+        [](record& r, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
+          if (res == -EINTR && w != nullptr) return after_completion::resubmit;
+          if (res >= 0 && w != nullptr)
+            static_cast<path_size_waiter*>(w)->size =
+                r.as<path_size_payload>().status->answer.stx_size;
+          return after_completion::finish;
+        },
+    .destroy = [](record& r) noexcept { r.as<path_size_payload>().~path_size_payload(); },
+    .cancel_when_dropped = &never,
+    .describe =
+        [](const record& r, std::string& out) {
+          out += "file_size(" + r.as<path_size_payload>().status->path + ")";
+        },
+    .breaks_chain = false,
+};
+
+// What most errors about names mean, whatever was asked.
+std::string common_advice(int number, bool has_nul) {
+  switch (number) {
+    case ENOENT:
+      return "check the path; a directory above it may be missing";
+    case ENOTDIR:
+      return "a part of the path is a file, not a directory";
+    case EACCES:
+      return "the user lacks permission on a directory of the path";
+    case EPERM:
+      return "the user may not do this to this file, or its file system cannot";
+    case ENOSPC:
+      return "the file system has no room for another name; free space";
+    case EDQUOT:
+      return "the disk quota is used up; free space or raise it";
+    case EROFS:
+      return "the file system is mounted read-only";
+    case ENAMETOOLONG:
+      return "a name may have 255 bytes, a path 4,095";
+    case ELOOP:
+      return "too many symbolic links";
+    case EMLINK:
+      return "the file or directory has as many links as its file system takes";
+    case EBUSY:
+      return "the name is a mount point, or the system uses it";
+    case EMFILE:
+      return "the process has reached its limit of descriptors; close files or raise it "
+             "(ulimit -n)";
+    case ENFILE:
+      return "the system has reached its limit of open files (fs.file-max)";
+    case EIO:
+      return "the device failed; what was changed in the directory since its last successful sync "
+             "may be lost";
+    case EINVAL:
+      return has_nul ? "the path contains a NUL character, which no file name can" : "";
+    default:
+      return "";
+  }
+}
+
+std::string path_advice(int number, path_action action, bool has_nul) {
+  const bool creates = action == path_action::create_directory || action == path_action::link;
+  switch (number) {
+    case EEXIST:
+      if (creates) return "the name is taken; remove what has it, or choose another";
+      [[fallthrough]];
+    case ENOTEMPTY:
+      return "the directory is not empty; remove what is in it first";
+    case EXDEV:
+      return "both names must be on one file system; copy the file instead";
+    case EISDIR:
+      return action == path_action::remove ? "this is a directory; use remove_directory"
+                                           : "a file cannot take the name of a directory";
+    case ENOTDIR:
+      if (action == path_action::remove_directory)
+        return "this is no directory, or a part of the path is not; files go with remove";
+      break;
+    case EPERM:
+      if (action == path_action::link) return "a directory has one name; only files are linked";
+      break;
+    case EINVAL:
+      if (!has_nul && action == path_action::rename)
+        return "a directory cannot be moved into itself";
+      break;
+    default:
+      break;
+  }
+  return common_advice(number, has_nul);
+}
+
+bool has_nul(const path_names& names) noexcept {
+  return names.first.find('\0') != std::string::npos ||
+         names.second.find('\0') != std::string::npos;
+}
+
+}  // namespace
+
+bool path_request::ready(op_waiter& w) noexcept {
+  return refuse_nul(names->first, w) || refuse_nul(names->second, w);
+}
+
+record* path_request::make(op_waiter&) noexcept {
+  record* r = exec::this_core().ops.acquire(path_type);
+  if (r != nullptr) r->emplace<path_payload>(action, mode, names);
+  return r;
+}
+
+void path_request::start(op_waiter& w) noexcept {
+  auto& ops = exec::this_core().ops;
+  record* r = make(w);
+  if (r == nullptr) return ops.starve(w);
+  ops.submit(*r, &w);
+}
+
+error path_request::failure(int number) const {
+  return {number, name_of(action), subject_of(*names),
+          path_advice(number, action, has_nul(*names))};
+}
+
+bool sync_directory_request::ready(op_waiter& w) noexcept { return refuse_nul(names->first, w); }
+
+void sync_directory_request::start(op_waiter& w) noexcept {
+  auto& ops = exec::this_core().ops;
+  record* r = ops.acquire(sync_directory_type);
+  if (r == nullptr) return ops.starve(w);
+  r->emplace<sync_directory_payload>().names = names;
+  ops.submit(*r, &w);
+}
+
+std::expected<void, error> sync_directory_request::value(op_waiter& w) const {
+  const int number = static_cast<sync_directory_waiter&>(w).sync_error;
+  if (number != 0) return std::unexpected(failure(number));
+  return {};
+}
+
+error sync_directory_request::failure(int number) const {
+  return {number, "sync_directory", subject_of(*names), common_advice(number, has_nul(*names))};
+}
+
+bool path_size_request::ready(op_waiter& w) noexcept { return refuse_nul(status->path, w); }
+
+void path_size_request::start(op_waiter& w) noexcept {
+  auto& ops = exec::this_core().ops;
+  record* r = ops.acquire(path_size_type);
+  if (r == nullptr) return ops.starve(w);
+  r->emplace<path_size_payload>(status);
+  ops.submit(*r, &w);
+}
+
+error path_size_request::failure(int number) const {
+  const bool nul = status->path.find('\0') != std::string::npos;
+  return {number, "file_size", shown(status->path), common_advice(number, nul)};
+}
+
+}  // namespace detail
+
+namespace fs {
+namespace {
+
+using detail::path_action;
+
+path_operation on_names(path_action action, const std::filesystem::path& first,
+                        const std::filesystem::path& second = {}, std::uint32_t mode = 0) {
+  auto names = std::make_shared<const detail::path_names>(first.native(), second.native());
+  return path_operation({action, mode, std::move(names)});
+}
+
+}  // namespace
+
+path_operation rename(const std::filesystem::path& from, const std::filesystem::path& to) {
+  return on_names(path_action::rename, from, to);
+}
+path_operation remove(const std::filesystem::path& path) {
+  return on_names(path_action::remove, path);
+}
+path_operation remove_directory(const std::filesystem::path& path) {
+  return on_names(path_action::remove_directory, path);
+}
+path_operation create_directory(const std::filesystem::path& path, std::uint32_t mode) {
+  return on_names(path_action::create_directory, path, {}, mode);
+}
+path_operation link(const std::filesystem::path& existing, const std::filesystem::path& name) {
+  return on_names(path_action::link, existing, name);
+}
+
+sync_directory_operation sync_directory(const std::filesystem::path& path) {
+  return sync_directory_operation(
+      {std::make_shared<const detail::path_names>(path.native(), std::string())});
+}
+
+path_size_operation file_size(const std::filesystem::path& path) {
+  auto status = std::make_shared<detail::path_status>();
+  status->path = path.native();
+  return path_size_operation({std::move(status)});
+}
+
+task<bool> exists(std::filesystem::path path) {
+  const auto size = co_await as_result(fs::file_size(path));
+  if (size) co_return true;
+  const error& e = size.error();
+  if (e.number() == ENOENT || e.number() == ENOTDIR) co_return false;
+  throw io_error(error(e.number(), "exists", e.subject(), e.advice()));
+}
+
+}  // namespace fs
+}  // namespace parkring
