@@ -4,6 +4,19 @@
 #   // test-args: {source} {work}/copy
 # {source} is the path of the file itself, {work} a folder of its own that is there and empty of
 # anything but what earlier runs left.
+
+# parkring_example_arguments(variable source work): what its first line asks for.
+function(parkring_example_arguments variable source work)
+  file(STRINGS "${source}" first_line LIMIT_COUNT 1)
+  set(arguments "")
+  if(first_line MATCHES "^// test-args: *(.*)$")
+    separate_arguments(arguments UNIX_COMMAND "${CMAKE_MATCH_1}")
+    list(TRANSFORM arguments REPLACE "{source}" "${source}")
+    list(TRANSFORM arguments REPLACE "{work}" "${work}")
+  endif()
+  set(${variable} ${arguments} PARENT_SCOPE)
+endfunction()
+
 file(GLOB example_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.cpp")
 foreach(source IN LISTS example_sources)
   cmake_path(GET source STEM name)
@@ -17,14 +30,37 @@ foreach(source IN LISTS example_sources)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
     set(work "${PROJECT_BINARY_DIR}/examples/work/${name}")
     file(MAKE_DIRECTORY "${work}")
-    file(STRINGS "${source}" first_line LIMIT_COUNT 1)
-    set(arguments "")
-    if(first_line MATCHES "^// test-args: *(.*)$")
-      separate_arguments(arguments UNIX_COMMAND "${CMAKE_MATCH_1}")
-      list(TRANSFORM arguments REPLACE "{source}" "${source}")
-      list(TRANSFORM arguments REPLACE "{work}" "${work}")
-    endif()
+    parkring_example_arguments(arguments "${source}" "${work}")
     add_test(NAME example.${name} COMMAND example_${name} ${arguments} WORKING_DIRECTORY "${work}")
     set_tests_properties(example.${name} PROPERTIES TIMEOUT 120 LABELS example)
   endif()
 endforeach()
+
+# --- examples/kv_store: a whole program, whose parts the tests link too ---------------------------
+set(kv_folder "${PROJECT_SOURCE_DIR}/examples/kv_store")
+add_library(kv_store STATIC "${kv_folder}/record.cpp" "${kv_folder}/store.cpp")
+parkring_compile(kv_store)
+target_include_directories(kv_store PUBLIC "${PROJECT_SOURCE_DIR}/examples")
+target_link_libraries(kv_store PUBLIC parkring::parkring)
+if(TARGET examples)  # tests/examples
+  target_link_libraries(examples PRIVATE kv_store)
+endif()
+
+find_package(CLI11 QUIET)
+if(CLI11_FOUND)
+  add_executable(example_kv_store "${kv_folder}/main.cpp")
+  parkring_compile(example_kv_store)
+  target_link_libraries(example_kv_store PRIVATE kv_store CLI11::CLI11)
+  set_target_properties(example_kv_store PROPERTIES
+    OUTPUT_NAME kv_store
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+  if(PARKRING_BUILD_TESTS)
+    set(work "${PROJECT_BINARY_DIR}/examples/work/kv_store")
+    file(MAKE_DIRECTORY "${work}")
+    add_test(NAME example.kv_store
+      COMMAND "${kv_folder}/try" $<TARGET_FILE:example_kv_store> WORKING_DIRECTORY "${work}")
+    set_tests_properties(example.kv_store PROPERTIES TIMEOUT 120 LABELS example)
+  endif()
+else()
+  message(WARNING "CLI11 was not found (Debian: libcli11-dev): the program kv_store is left out")
+endif()
