@@ -1,0 +1,69 @@
+# The tests once more on other kernels: one entry for a whole program, whose output tells the rest.
+#
+#   threads.PROGRAM   with PARKRING_KERNEL=threads
+#   filtered.PROGRAM  under a seccomp filter that forbids io_uring: the library must choose threads
+#                     by itself. Skipped where no filter can be installed.
+#   sim.PROGRAM       every test in a simulated world of its own (tests/support/machine.hpp)
+#
+# Tests that are about Linux's own rings, or about what a simulated machine does not have, skip and
+# say why.
+add_executable(no-io-uring "${PROJECT_SOURCE_DIR}/tests/launchers/no_io_uring.cpp")
+parkring_compile(no-io-uring)
+target_include_directories(no-io-uring PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+set_target_properties(no-io-uring PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+
+# Children of tests run requests, which takes threads there; the thread sanitizer ends them else.
+set(threads_after_fork "TSAN_OPTIONS=string_append: die_after_fork=0")
+
+# parkring_test_filtered(name command...)
+function(parkring_test_filtered name)
+  add_test(NAME filtered.${name} COMMAND no-io-uring ${ARGN})
+  set_tests_properties(filtered.${name} PROPERTIES TIMEOUT 600 LABELS "filtered"
+    SKIP_RETURN_CODE 77 ENVIRONMENT_MODIFICATION "PARKRING_KERNEL=unset:;${threads_after_fork}")
+endfunction()
+
+# What makes worlds of its own, or meets no kernel, need not run again.
+set(only_once "--gtest_filter=-*DeepNest*:*ForcedRace*:*Mix*:RefusedEnter*:OverflowInAWorld*")
+string(APPEND only_once ":NeverCompletes*:ShortTransfers*")
+
+# Not tests/allocation: the promise of no allocation is about Linux's own rings.
+foreach(program IN ITEMS unit_exec unit_fs soundness integration guide examples)
+  if(NOT TARGET ${program})
+    continue()
+  endif()
+  add_test(NAME threads.${program} COMMAND ${program} --gtest_brief=1 ${only_once})
+  set_tests_properties(threads.${program} PROPERTIES TIMEOUT 600 LABELS "threads"
+    ENVIRONMENT_MODIFICATION "PARKRING_KERNEL=set:threads;${threads_after_fork}")
+  parkring_test_filtered(${program} $<TARGET_FILE:${program}> --gtest_brief=1 ${only_once})
+endforeach()
+
+add_test(NAME sim.soundness COMMAND soundness --gtest_brief=1 ${only_once})
+set_tests_properties(sim.soundness PROPERTIES TIMEOUT 600 LABELS "sim"
+  ENVIRONMENT PARKRING_TEST_MACHINE=sim)
+
+# --- Programs for users, where io_uring is forbidden ----------------------------------------------
+if(TARGET parkring-probe)
+  foreach(error IN ITEMS EPERM ENOSYS)
+    add_test(NAME filtered.probe_${error}
+      COMMAND no-io-uring --errno ${error} "${PROJECT_SOURCE_DIR}/tests/launchers/probe"
+              $<TARGET_FILE:parkring-probe>)
+    set_tests_properties(filtered.probe_${error} PROPERTIES TIMEOUT 120 LABELS "filtered"
+      SKIP_RETURN_CODE 77 ENVIRONMENT_MODIFICATION "PARKRING_KERNEL=unset:")
+  endforeach()
+endif()
+if(PARKRING_BUILD_EXAMPLES)
+  foreach(source IN LISTS example_sources)
+    cmake_path(GET source STEM name)
+    set(work "${PROJECT_BINARY_DIR}/examples/work/filtered_${name}")
+    file(MAKE_DIRECTORY "${work}")
+    parkring_example_arguments(arguments "${source}" "${work}")
+    parkring_test_filtered(example_${name} $<TARGET_FILE:example_${name}> ${arguments})
+    set_tests_properties(filtered.example_${name} PROPERTIES WORKING_DIRECTORY "${work}")
+  endforeach()
+  if(TARGET example_kv_store)
+    set(work "${PROJECT_BINARY_DIR}/examples/work/filtered_kv_store")
+    file(MAKE_DIRECTORY "${work}")
+    parkring_test_filtered(example_kv_store "${kv_folder}/try" $<TARGET_FILE:example_kv_store>)
+    set_tests_properties(filtered.example_kv_store PROPERTIES WORKING_DIRECTORY "${work}")
+  endif()
+endif()
