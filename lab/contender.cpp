@@ -15,6 +15,7 @@ const roster& all_contenders() {
     add_pread(result);
     add_thread_pool(result);
 #if PARKRING_LAB_HAS_ASIO
+    add_asio_pool(result);
     add_asio_reads(result);
     add_asio_tasks(result);
 #else
@@ -27,6 +28,7 @@ const roster& all_contenders() {
     add_parkring_reads(result);
     add_parkring_tasks(result);
     add_parkring_drops(result);
+    add_parkring_sim(result);
 #else
     result.left_out.emplace_back("parkring: built with PARKRING_LAB_PARKRING=OFF");
 #endif

@@ -41,11 +41,13 @@ void add_limit_ring(roster& to);
 void add_limit_tasks(roster& to);
 void add_pread(roster& to);
 void add_thread_pool(roster& to);
+void add_asio_pool(roster& to);
 void add_asio_reads(roster& to);
 void add_asio_tasks(roster& to);
 void add_fio(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_tasks(roster& to);
 void add_parkring_drops(roster& to);
+void add_parkring_sim(roster& to);
 
 }  // namespace lab

@@ -22,6 +22,7 @@ const std::vector<row>& all_rows() {
        .depth = 64,
        .show_user_time = true,
        .by_cpu_time = true},
+      {.name = "sim", .kind = work::simulated, .depth = 32, .by_cpu_time = true},
 
       {.name = "read-cached/1", .kind = work::read, .depth = 1, .part = extent::hot_set},
       {.name = "read-cached/32",

@@ -93,9 +93,13 @@ pr::task<void> all_readers(reader read, const job& its, unsigned depth,
   readers.clear();
 }
 
-template <reader Read, inline_mode Mode = inline_mode::automatic>
+pr::runtime on_default() { return pr::runtime(); }
+pr::runtime on_threads() { return pr::runtime({.kernel = pr::kernel_choice::threads}); }
+
+template <reader Read, inline_mode Mode = inline_mode::automatic,
+          pr::runtime (*Make)() = on_default>
 void run_reads(session& run) {
-  pr::runtime rt;
+  pr::runtime rt = Make();
   pr::fs::file file = rt.run(pr::fs::open(run.path(), {.access = pr::fs::access::read,
                                                        .direct = run.what().direct,
                                                        .noatime = run.noatime(),
@@ -127,6 +131,9 @@ void add_parkring_reads(roster& to) {
   add("parkring/borrowed", run_reads<borrowed>, true);
   add("parkring/ring", run_reads<locking, inline_mode::never>, false);
   add("parkring/inline", run_reads<locking, inline_mode::always>, false);
+  // Without io_uring.
+  add("parkring/threads", run_reads<locking, inline_mode::automatic, on_threads>, false);
+  add("parkring/threads-ring", run_reads<locking, inline_mode::never, on_threads>, false);
 }
 
 }  // namespace lab
