@@ -21,6 +21,7 @@ struct outcome {
   failure what;
   std::optional<std::uint64_t> first_cut;
   std::uint64_t operations = 0, steps = 0;
+  std::uint64_t hash = 0;
 };
 
 void change(world& w, const variation& v) {
@@ -57,18 +58,28 @@ outcome run_once(const explore_options& o, std::uint64_t seed, const variation& 
   out.operations = w.operations();
   out.steps = w.steps();
   out.first_cut = w.first_cut();
+  out.hash = w.hash();
   return out;
 }
 
+// A failure, and what it takes to see that it comes again.
+struct suspect {
+  std::optional<failure> what;
+  std::uint64_t hash = 0;
+};
+
 // Keeps whatever leaves the failure in place.
-failure shrink(const explore_options& o, failure smallest, std::optional<std::uint64_t> first_cut,
+failure shrink(const explore_options& o, failure smallest, variation v,
+               std::optional<std::uint64_t> first_cut,
                const std::function<void(world&)>& scenario) {
-  variation v;
   unsigned tries = 500;
+  std::uint64_t steps = 0;
+  constexpr std::uint64_t enough_steps = 20'000'000;  // one that hangs takes many
   const auto still_fails = [&](const variation& changed) {
-    if (tries == 0) return false;
+    if (tries == 0 || steps > enough_steps) return false;
     --tries;
     outcome out = run_once(o, smallest.seed, changed, scenario);
+    steps += out.steps;
     if (!out.failed) return false;
     v = changed;
     first_cut = out.first_cut;
@@ -109,20 +120,23 @@ failure shrink(const explore_options& o, failure smallest, std::optional<std::ui
   return smallest;
 }
 
-void finish(const explore_options& o, exploration& found,
+// Of the failure with the lowest number.
+void finish(const explore_options& o, exploration& found, suspect first,
             const std::function<void(world&)>& scenario) {
-  if (!found.first) return;
-  const outcome again = run_once(o, found.first->seed, {}, scenario);
-  if (!again.failed || again.what.what != found.first->what || again.steps < found.first->step)
+  if (!first.what) return;
+  found.first = std::move(first.what);
+  const variation v{.without = {}, .cut_step = found.first->forced_cut};
+  const outcome again = run_once(o, found.first->seed, v, scenario);
+  if (!again.failed || again.what.what != found.first->what || again.hash != first.hash)
     found.first->repeatable = false;
   else if (o.shrink)
-    found.first = shrink(o, std::move(*found.first), again.first_cut, scenario);
+    found.first = shrink(o, std::move(*found.first), v, again.first_cut, scenario);
   if (o.print) std::fprintf(stderr, "%s", found.text().c_str());
 }
 
 // Calls `run(i)` for i from 0 on, on several threads, up to `n` or the first that fails.
 template <class Run>
-exploration in_parallel(const explore_options& o, std::uint64_t n, const Run& run) {
+exploration in_parallel(const explore_options& o, std::uint64_t n, suspect& first, const Run& run) {
   exploration all;
   std::atomic<std::uint64_t> next{0};
   std::atomic<std::uint64_t> lowest{n};  // that failed
@@ -140,7 +154,7 @@ exploration in_parallel(const explore_options& o, std::uint64_t n, const Run& ru
         all.steps += out.steps;
         if (out.failed && i < lowest.load(std::memory_order_relaxed)) {
           lowest.store(i, std::memory_order_relaxed);
-          all.first = std::move(out.what);
+          first = {std::move(out.what), out.hash};
         }
       }
     } catch (...) {
@@ -163,9 +177,11 @@ exploration in_parallel(const explore_options& o, std::uint64_t n, const Run& ru
 }  // namespace
 
 exploration explore(const explore_options& o, const std::function<void(world&)>& scenario) {
-  exploration found = in_parallel(
-      o, o.seeds, [&](std::uint64_t i) { return run_once(o, o.first_seed + i, {}, scenario); });
-  finish(o, found, scenario);
+  suspect first;
+  exploration found = in_parallel(o, o.seeds, first, [&](std::uint64_t i) {
+    return run_once(o, o.first_seed + i, {}, scenario);
+  });
+  finish(o, found, std::move(first), scenario);
   return found;
 }
 
@@ -176,38 +192,50 @@ void replay(const explore_options& o, const failure& what,
   scenario(w);
 }
 
+namespace {
+
+// Without a variation that moves the cut there is none.
+std::function<void(world&)> with_a_cut(const std::function<void(world&)>& program,
+                                       const std::function<void(world&)>& check) {
+  return [&](world& w) {
+    w.cut_at_step(~std::uint64_t{0});
+    w.until_power_cut([&] { program(w); });
+    check(w);
+  };
+}
+
+}  // namespace
+
+void replay(const explore_options& o, const failure& what,
+            const std::function<void(world&)>& program, const std::function<void(world&)>& check) {
+  replay(o, what, with_a_cut(program, check));
+}
+
 exploration explore_power_cuts(const explore_options& o, const std::function<void(world&)>& program,
                                const std::function<void(world&)>& check) {
-  const auto cut_at = [&](std::uint64_t step) {
-    return [&, step](world& w) {
-      if (step != ~std::uint64_t{0}) w.cut_at_step(step);
-      w.until_power_cut([&] { program(w); });
-      check(w);
-    };
-  };
+  const auto scenario = with_a_cut(program, check);
   exploration all;
-  for (std::uint64_t seed = o.first_seed; seed < o.first_seed + o.seeds && all.ok(); ++seed) {
+  suspect first;
+  for (std::uint64_t seed = o.first_seed; seed < o.first_seed + o.seeds && !first.what; ++seed) {
     std::uint64_t steps = 0;
-    const outcome whole = run_once(o, seed, {}, [&](world& w) {
+    outcome whole = run_once(o, seed, {}, [&](world& w) {
       w.until_power_cut([&] { program(w); });
       steps = w.steps();
       check(w);
     });
     exploration found;
-    std::function<void(world&)> failed = cut_at(~std::uint64_t{0});
     if (whole.failed) {
-      found.first = whole.what;
+      first = {std::move(whole.what), whole.hash};
     } else {
-      found =
-          in_parallel(o, steps, [&](std::uint64_t i) { return run_once(o, seed, {}, cut_at(i)); });
-      if (found.first) failed = cut_at(found.first->cut_step.value_or(0));
+      found = in_parallel(o, steps, first, [&](std::uint64_t i) {
+        return run_once(o, seed, {.without = {}, .cut_step = i}, scenario);
+      });
     }
     all.seeds += found.seeds + 1;
     all.operations += found.operations + whole.operations;
     all.steps += found.steps + whole.steps;
-    all.first = std::move(found.first);
-    finish(o, all, failed);
   }
+  finish(o, all, std::move(first), scenario);
   return all;
 }
 

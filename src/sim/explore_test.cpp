@@ -154,6 +154,35 @@ TEST(Explore, a_scenario_that_is_not_deterministic_is_told_so) {
   EXPECT_NE(found.text().find("did not fail the same way again"), std::string::npos);
 }
 
+// The same words at the same step, and yet another execution.
+TEST(Explore, a_scenario_that_only_takes_another_way_is_told_so) {
+  std::atomic<int> calls{0};
+  const auto found = explore({.seeds = 1, .threads = 1, .print = false}, [&](world& w) {
+    const char* const content = calls.fetch_add(1) == 0 ? "one" : "two";
+    w.run([&] { return fs::write_file("/a", content); });
+    require(false, "always");
+  });
+  ASSERT_FALSE(found.ok());
+  EXPECT_FALSE(found.first->repeatable);
+}
+
+TEST(Explore, a_program_that_hangs_is_a_failure_with_a_seed_and_a_trace) {
+  explore_options o{.seeds = 10, .print = false};
+  o.world.max_steps = 5'000;
+  const auto found = explore(o, [](world& w) {
+    right(w);
+    if (w.seed() < 4) return;
+    w.run([]() -> task<> {
+      for (;;) (void)co_await as_result(fs::remove("/missing"));
+    });
+  });
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.first->seed, 4U);
+  EXPECT_TRUE(found.first->repeatable);
+  EXPECT_NE(found.first->what.find("seems to hang"), std::string::npos) << found.first->what;
+  EXPECT_NE(found.first->trace.find("/missing"), std::string::npos);
+}
+
 TEST(Explore, fails_also_with_what_is_no_exception_of_the_standard) {
   const auto found = explore({.seeds = 5, .print = false}, [](world& w) {
     right(w);
@@ -231,6 +260,42 @@ TEST(ExplorePowerCuts, finds_the_step_at_which_data_is_lost) {
   ASSERT_TRUE(lost.first->cut_step.has_value());
   EXPECT_NE(lost.first->what.find("/a contains"), std::string::npos);
   EXPECT_TRUE(lost.first->repeatable);
+}
+
+// Of a check that cuts the power too, the program's cut is the one that counts.
+TEST(ExplorePowerCuts, a_failure_can_be_seen_again) {
+  const std::function<void(world&)> program = [](world& w) {
+    w.run([] { return write_pieces("/a", 2, true); });
+    w.run([] { return fs::sync_directory("/"); });
+    w.note("promised");
+    w.run([] { return write_pieces("/b", 2, true); });
+  };
+  const std::function<void(world&)> check = [](world& w) {
+    const bool cut = w.last_cut().has_value();
+    w.cut_at_step(w.steps() + 3);
+    w.until_power_cut([] { return write_pieces("/c", 1, true); });
+    w.keep_power();
+    require(!cut || w.exists("/a"), "/a is lost");
+  };
+  for (const bool smaller : {false, true}) {
+    const explore_options o{.seeds = 3, .shrink = smaller, .print = false};
+    const auto found = explore_power_cuts(o, program, check);
+    ASSERT_FALSE(found.ok());
+    const failure& f = *found.first;
+    EXPECT_TRUE(f.repeatable);
+    ASSERT_TRUE(f.forced_cut.has_value());
+    EXPECT_GT(*f.cut_step, *f.forced_cut) << "the last cut is the check's";
+    std::string again;
+    try {
+      replay(o, f, program, check);
+    } catch (const requirement_failed& e) {
+      again = e.what();
+    }
+    EXPECT_EQ(again, f.what);
+    failure without_the_cut = f;
+    without_the_cut.forced_cut.reset();
+    EXPECT_NO_THROW(replay(o, without_the_cut, program, check));
+  }
 }
 
 TEST(ExplorePowerCuts, a_program_that_fails_without_a_cut_is_a_failure_too) {

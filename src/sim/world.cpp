@@ -15,9 +15,8 @@ using kernel::sim::machine;
 using kernel::sim::open_ref;
 
 struct world::parts {
-  parts(std::uint64_t s, const world_options& o) : seed(s), start(o), m(s, o), k(m) {}
+  parts(std::uint64_t s, const world_options& o) : seed(s), m(s, o), k(m) {}
   std::uint64_t seed;
-  world_options start;
   std::optional<std::uint64_t> forced_cut;
   machine m;
   kernel::sim::sim_kernel k;
@@ -39,7 +38,9 @@ world::entered::entered(world& w) : before_(kernel::this_thread_kernel) {
 world::entered::~entered() { kernel::this_thread_kernel = before_; }
 
 void world::check_power() {
-  if (parts_->m.stopped() == machine::stop_reason::power_cut) explain_stop();
+  const auto why = parts_->m.stopped();
+  if (why == machine::stop_reason::power_cut || why == machine::stop_reason::too_many_steps)
+    explain_stop();
 }
 
 void world::explain_stop() {
@@ -47,6 +48,9 @@ void world::explain_stop() {
       " at step " + std::to_string(steps()) + " of seed " + std::to_string(parts_->seed);
   if (parts_->m.stopped() == machine::stop_reason::power_cut)
     throw power_cut("the power was cut" + at);
+  if (parts_->m.stopped() == machine::stop_reason::too_many_steps)
+    throw too_many_steps("the program seems to hang: world_options::max_steps are over" + at +
+                         "; the last events were:\n" + trace(20));
   throw nothing_can_happen("every task waits, and nothing can happen any more" + at +
                            "; the last events were:\n" + trace(20));
 }
@@ -58,10 +62,11 @@ void world::cut_at(std::chrono::nanoseconds t) {
   if (parts_->forced_cut) return cut_at_step(0);
   parts_->m.cut_at_time(machine::start_ns + static_cast<std::uint64_t>(t.count()));
 }
+void world::cut_within(std::uint64_t n) { cut_at_step(steps() + random(n)); }
 void world::cut_now() { cut_at_step(parts_->m.steps()); }
 void world::keep_power() noexcept { parts_->m.keep_power(); }
 void world::force_cut_step(std::uint64_t n) { parts_->forced_cut = n; }
-void world::calm() { parts_->m.calm = true; }
+void world::calm() { parts_->m.be_calm(); }
 std::optional<std::uint64_t> world::first_cut() const noexcept { return parts_->m.first_cut(); }
 std::optional<std::uint64_t> world::last_cut() const noexcept { return parts_->m.last_cut(); }
 std::uint64_t world::steps() const noexcept { return parts_->m.steps(); }
@@ -110,8 +115,10 @@ open_ref opened(machine& m, std::string_view path, int flags, const char* what) 
 void world::write_file(std::string_view path, std::string_view content) {
   auto& m = parts_->m;
   const open_ref file = opened(m, path, O_RDWR | O_CREAT | O_TRUNC, "write_file");
-  checked(m.files.write(*file, std::as_bytes(std::span(content)), 0), "write_file", path);
-  checked(m.files.sync_all(*file), "write_file", path);
+  const auto written =
+      checked(m.files.write(*file, std::as_bytes(std::span(content)), 0), "write_file", path);
+  if (static_cast<std::size_t>(written) != content.size()) checked(-ENOSPC, "write_file", path);
+  checked(m.files.persist(path), "write_file", path);
 }
 
 std::string world::read_file(std::string_view path) const {
@@ -120,7 +127,12 @@ std::string world::read_file(std::string_view path) const {
   struct statx s {};
   m.files.stat(*file, s);
   std::string content(s.stx_size, '\0');
-  checked(m.files.read(*file, std::as_writable_bytes(std::span(content)), 0), "read_file", path);
+  // Up to a sector that cannot be read it gives what is there; only then it says so.
+  for (std::size_t done = 0; done < content.size();) {
+    const auto rest = std::as_writable_bytes(std::span(content)).subspan(done);
+    done += static_cast<std::size_t>(
+        checked(m.files.read(*file, rest, static_cast<std::int64_t>(done)), "read_file", path));
+  }
   return content;
 }
 
@@ -132,8 +144,7 @@ bool world::exists(std::string_view path) const {
 void world::create_directory(std::string_view path) {
   auto& m = parts_->m;
   checked(m.files.mkdir(nullptr, path, 0755), "create_directory", path);
-  const open_ref root = opened(m, "/", O_RDONLY | O_DIRECTORY, "create_directory");
-  checked(m.files.sync_all(*root), "create_directory", path);
+  checked(m.files.persist(path), "create_directory", path);
 }
 
 void world::remove(std::string_view path) {
@@ -141,8 +152,7 @@ void world::remove(std::string_view path) {
   int answer = m.files.unlink(nullptr, path);
   if (answer == -EISDIR) answer = m.files.unlink(nullptr, path, AT_REMOVEDIR);
   checked(answer, "remove", path);
-  const open_ref root = opened(m, "/", O_RDONLY | O_DIRECTORY, "remove");
-  checked(m.files.sync_all(*root), "remove", path);
+  checked(m.files.persist(path), "remove", path);
 }
 
 std::vector<std::string> world::list(std::string_view path) const {
@@ -155,6 +165,8 @@ void world::damage(std::string_view path, std::uint64_t offset, std::uint64_t si
   auto& m = parts_->m;
   m.files.mark_bad(*opened(m, path, O_RDWR, "damage"), offset, size);
 }
+
+void world::drop_caches() { parts_->m.files.drop_caches(); }
 
 namespace {
 
@@ -185,8 +197,7 @@ world::pipe world::make_pipe() {
 void world::make_fifo(std::string_view path) {
   auto& m = parts_->m;
   checked(m.files.mkfifo(nullptr, path, 0600), "make_fifo", path);
-  const open_ref root = opened(m, "/", O_RDONLY | O_DIRECTORY, "make_fifo");
-  checked(m.files.sync_all(*root), "make_fifo", path);
+  checked(m.files.persist(path), "make_fifo", path);
 }
 
 std::size_t world::put(int write_end, std::string_view bytes) {
@@ -212,11 +223,17 @@ constexpr kernel::sim::host_id id(host h) noexcept { return kernel::sim::host_id
 
 host world::add_host() { return {static_cast<unsigned>(parts_->m.net.add_host())}; }
 void world::use_host(host h) { parts_->m.current_host = id(h); }
+host world::host_in_use() const noexcept {
+  return {static_cast<unsigned>(parts_->m.current_host)};
+}
 void world::set_link(host a, host b, const link_options& options) {
   parts_->m.net.set_link(id(a), id(b), options);
 }
 void world::partition(host a, host b) { parts_->m.net.partition(id(a), id(b)); }
+void world::block(host from, host to) { parts_->m.net.cut(id(from), id(to)); }
+void world::heal(host a, host b) { parts_->m.net.heal(id(a), id(b)); }
 void world::heal() { parts_->m.net.heal(); }
+void world::reset_connections(host h) { parts_->m.net.reset(id(h)); }
 void world::crash(host h) { parts_->m.net.crash(id(h)); }
 
 std::size_t world::open_descriptors() const noexcept { return parts_->m.table.open(); }

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <parkring/parkring.hpp>
@@ -93,6 +95,58 @@ TEST(World, one_seed_is_one_execution_and_another_is_another) {
   EXPECT_EQ(different.size(), 1'000U);
 }
 
+// Lives that end by power cuts, where everything goes wrong.
+std::uint64_t hash_of_lives(std::uint64_t seed) {
+  faults f = faults::everything(0.02);
+  f.never_completes = 0.002;
+  world w(seed, {.faults = f});
+  for (int life = 0; life < 3; ++life) {
+    try {
+      w.cut_within(80);
+      w.until_power_cut([&]() -> task<> {
+        task_group group;
+        for (int i = 0; i < 3; ++i) {
+          auto one = [](world* at, int n) -> task<> {
+            const std::string path = "/file" + std::to_string(n);
+            for (int times = 0; times < 3; ++times) {
+              (void)co_await as_result(write_file(path, std::string(at->random(9'000), 'x'), true));
+              try {
+                (void)co_await timeout(100us, read_whole(path));
+              } catch (const io_error&) {
+              }
+              (void)co_await as_result(fs::rename(path, path + "." + std::to_string(times)));
+              (void)co_await as_result(fs::sync_directory("/"));
+            }
+          };
+          group.spawn(one, &w, i);
+        }
+        co_await group.join();
+      });
+    } catch (const std::exception& e) {
+      w.note(e.what());
+      break;
+    }
+    for (const std::string& name : w.list("/")) {
+      try {
+        w.note(name + ": " + w.read_file("/" + name));
+      } catch (const std::system_error& e) {
+        w.note(name + ": " + e.what());
+      }
+    }
+  }
+  return w.hash();
+}
+
+TEST(World, one_seed_is_one_execution_also_when_everything_fails_and_the_power_goes) {
+  std::set<std::uint64_t> different;
+  for (std::uint64_t seed = 1; seed <= 1'000; ++seed) {
+    const auto first = hash_of_lives(seed);
+    ASSERT_EQ(first, hash_of_lives(seed)) << "seed " << seed;
+    different.insert(first);
+  }
+  EXPECT_GT(different.size(), 990U);
+}
+
 TEST(World, what_was_synced_survives_a_power_cut_and_the_rest_may_not) {
   bool lost = false, kept = false;
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
@@ -166,6 +220,46 @@ TEST(World, a_close_that_fails_has_closed) {
   EXPECT_TRUE(failed);
   EXPECT_EQ(w.injected().size(), 1U);
   EXPECT_EQ(w.open_descriptors(), 0U);
+}
+
+TEST(World, the_hash_tells_requests_apart_that_differ_in_their_opcode_only) {
+  const auto hash = [](bool data_only) {
+    world w(1, {.latencies = {.other = latency::fixed(1us)}});
+    w.calm();
+    w.run([&]() -> task<> {
+      if (data_only) {
+        (void)co_await as_result(fs::remove("/missing"));
+      } else {
+        (void)co_await as_result(fs::file_size("/missing"));
+      }
+    });
+    return w.hash();
+  };
+  EXPECT_EQ(hash(true), hash(true));
+  EXPECT_NE(hash(true), hash(false));
+}
+
+TEST(World, the_trace_shows_what_led_to_the_cut_and_what_came_last) {
+  world w(1, {.trace_entries = 64});
+  w.cut_at_step(100);
+  const auto work = []() -> task<> {
+    for (int i = 0; i < 20; ++i) co_await write_file("/before", "x", true);
+  };
+  ASSERT_EQ(w.until_power_cut(work), ending::power_cut);
+  EXPECT_TRUE(w.trace(4).ends_with("the power is cut\n")) << w.trace(4);
+  w.run([]() -> task<> {
+    for (int i = 0; i < 40; ++i) co_await write_file("/after", "x", true);
+  });
+  const std::string trace = w.trace(20);
+  EXPECT_EQ(std::ranges::count(trace, '\n'), 21) << trace;
+  const auto cut = trace.find("the power is cut"), rest = trace.find("more ...");
+  ASSERT_NE(cut, trace.npos) << trace;
+  ASSERT_NE(rest, trace.npos) << trace;
+  EXPECT_LT(trace.find("/before"), cut);
+  EXPECT_LT(cut, rest);
+  EXPECT_GT(trace.find("/after"), rest);
+  EXPECT_EQ(w.trace(20), w.trace(20));
+  EXPECT_EQ(std::ranges::count(w.trace(1'000), '\n'), 64 + 64 + 1);
 }
 
 TEST(World, waiting_for_nothing_is_told_with_the_last_events) {

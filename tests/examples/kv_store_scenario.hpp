@@ -97,7 +97,7 @@ class store_lives {
     const std::uint64_t lives = 1 + w_.random(settings_.lives);
     for (std::uint64_t life = 0; life < lives; ++life) {
       w_.set_faults(settings_.faults ? drawn_faults() : parkring::sim::faults());
-      w_.cut_at_step(w_.steps() + w_.random(200));
+      w_.cut_within(200);
       w_.until_power_cut([&] { return busy_life(); });
       parkring::sim::require(w_.open_descriptors() == 0, "a file was left open");
     }

@@ -19,7 +19,6 @@ struct disk_options {
   bool failed_sync_keeps_cache = true;
   // How likely an older version is already on the device when its dirty sectors change again.
   double early_write_back = 1.0 / 16;
-  std::uint64_t seed = 1;  // of those draws
 };
 
 }  // namespace parkring::sim

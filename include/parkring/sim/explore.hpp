@@ -42,12 +42,12 @@ struct failure {
   std::uint64_t step = 0;                   ///< of the world, when it failed
   std::string what;                         ///< the text of the exception
   std::optional<std::uint64_t> cut_step;    ///< where the power was cut last
-  std::optional<std::uint64_t> forced_cut;  ///< where the first cut was moved to
+  std::optional<std::uint64_t> forced_cut;  ///< where the first cut was put, or moved to
   std::vector<world::injection> faults;     ///< those that it takes
   std::vector<std::uint64_t> without;       ///< ordinals of faults that it does not take
   bool calm = false;                        ///< it also fails without chance in the times
   bool repeatable = true;                   ///< false: the same seed gave something else
-  std::string trace;                        ///< the last events
+  std::string trace;                        ///< what led to the last cut, and the last events
 
   /// All of it in words.
   [[nodiscard]] std::string text() const;
@@ -78,8 +78,13 @@ struct exploration {
 void replay(const explore_options& options, const failure& what,
             const std::function<void(world&)>& scenario);
 
+/// The same, of a failure that `explore_power_cuts` found.
+void replay(const explore_options& options, const failure& what,
+            const std::function<void(world&)>& program, const std::function<void(world&)>& check);
+
 /// Runs `program` once for each step that it takes under the seed, with the power cut there, and
-/// `check` in the same world afterwards; and both once without a cut.
+/// `check` in the same world afterwards; and both once without a cut. `check` may cut the power
+/// too.
 [[nodiscard]] exploration explore_power_cuts(const explore_options& options,
                                              const std::function<void(world&)>& program,
                                              const std::function<void(world&)>& check);

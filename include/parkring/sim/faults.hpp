@@ -76,11 +76,13 @@ enum class operation_kind : std::uint8_t {
 };
 inline constexpr std::size_t operation_kinds = 12;
 
-/// An operation that is about to happen.
+/// An operation that is about to happen. Tell them apart by `kind` and `path`: which opcode the
+/// library takes for it (READ, READV or READ_FIXED) is its own affair.
 struct operation {
   operation_kind kind = operation_kind::other;
-  std::string_view name{};           ///< of the opcode: "read", "renameat"
+  std::string_view name{};           ///< of the opcode, as in the trace: "READ_FIXED"; see `kind`
   std::string_view path{};           ///< by which its file was opened; empty if there is none
+  std::string_view target{};         ///< of a rename or link the new path
   std::uint64_t offset = 0;          ///< in the file; the file's position counts as its value
   std::uint64_t length = 0;          ///< in bytes
   std::uint64_t step = 0;            ///< of the world
@@ -94,16 +96,16 @@ enum class fault : std::uint8_t {
   short_write,        ///< fewer bytes than given
   interrupted,        ///< EINTR, nothing done
   again,              ///< EAGAIN, nothing done; of sockets and pipes
-  io_error_once,      ///< EIO, nothing done; the next try may succeed
-  io_error_sticky,    ///< EIO, and from now on for everything on this path
+  io_error_once,      ///< EIO; of a write nothing, a part or all is done, a sync is a failed one
+  io_error_sticky,    ///< EIO likewise, and from now on for everything on this path
   bad_sector,         ///< the first sector it touches cannot be read or written any more
-  no_space,           ///< ENOSPC
+  no_space,           ///< ENOSPC, where something would grow or be created
   bit_rot,            ///< (data) one bit on the device has changed, and is read
   flipped_bit,        ///< (data) one bit changed on the way; the device is right
   lost_write,         ///< (data) acknowledged, never reaches the device, not even by a sync
   misdirected_write,  ///< (data) acknowledged, lands at another place of the device
   torn_write,         ///< (data) acknowledged, only its first sectors ever reach the device
-  failed_sync,        ///< EIO; what was dirty is dropped and counts as clean
+  failed_sync,        ///< EIO; what was dirty counts as clean; a new size may be durable or not
   stall,              ///< takes `faults::stall_time` longer
   never_completes,    ///< is taken and never answered, unless it is cancelled
   refused_enter,      ///< entering answers EAGAIN or EBUSY
@@ -119,7 +121,7 @@ inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(fault::error
 struct fault_rule {
   double probability = 0;              ///< for each such operation
   std::uint64_t at = 0;                ///< the nth of them, from 1; 0: none
-  std::vector<std::uint64_t> steps{};  ///< steps of the world
+  std::vector<std::uint64_t> steps{};  ///< of the world, as in the trace: where requests begin
   std::string path{};                  ///< with * and ?, or the whole path; empty: any
   std::uint64_t at_most = std::numeric_limits<std::uint64_t>::max();  ///< times, then no more
 
@@ -179,7 +181,9 @@ struct faults {
   /// Entries of the completion queues; 0: as the program asks. A small one overflows.
   std::uint32_t completion_queue = 0;
   /// Is asked first, for every operation; nothing: the rules decide. It must depend on nothing but
-  /// its argument and what it was told before.
+  /// its argument and what it was told before. An answer that an operation cannot have is ignored:
+  /// a fault that does not happen to its kind, an error of a cancellation, or one of entering that
+  /// is neither EAGAIN, EBUSY nor EINTR.
   std::function<std::optional<injected>(const operation&)> callback{};
 
   /// Every fault with the same probability.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include <parkring/sim/disk.hpp>
 #include <parkring/sim/faults.hpp>
@@ -18,6 +19,9 @@ struct world_options {
   sim::latencies latencies{};
   /// How many of the last events are kept for `world::trace`; the hash covers all.
   std::size_t trace_entries = 256;
+  /// A program that has taken so many steps hangs: `world::run` throws `too_many_steps`. A call
+  /// into the kernel that leads to no step counts as one.
+  std::uint64_t max_steps = 10'000'000;
 };
 
 }  // namespace parkring::sim

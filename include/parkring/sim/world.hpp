@@ -47,6 +47,12 @@ class nothing_can_happen : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Thrown by `world::run` when the program took more steps than `world_options::max_steps`.
+class too_many_steps : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// How a program in a world ended.
 enum class ending : std::uint8_t { finished, power_cut };
 
@@ -71,8 +77,8 @@ class world {
   /// Runs a program in this world. `program` gives something to await, which then runs on a new
   /// runtime of its own (with `options`), or it is a plain function that makes runtimes itself.
   /// Gives what that gives.
-  /// *Errors*: what the program throws; `power_cut`; `nothing_can_happen`. After a power cut the
-  /// next run finds the disk as it survived.
+  /// *Errors*: what the program throws; `power_cut`; `nothing_can_happen`; `too_many_steps`. After
+  /// a power cut the next run finds the disk as it survived.
   template <class Program>
   decltype(auto) run(Program&& program, const runtime_options& options = {}) {
     const entered inside(*this);
@@ -124,10 +130,13 @@ class world {
 
   // ---- the power ----
 
-  /// The power goes before step `n` of this world, counted from its beginning. A step is the
-  /// beginning or the end of a request.
+  /// The power goes before step `n` of this world, counted from its beginning; at the next one, if
+  /// that has been already. A step is the beginning or the end of a request. The last call counts,
+  /// and a cut, once it came, has to be asked for anew.
   void cut_at_step(std::uint64_t n);
-  /// The power goes when the world has existed for `t`.
+  /// The power goes before one of the next `n` steps, counted from now: which, is drawn.
+  void cut_within(std::uint64_t n);
+  /// The power goes when the world has existed for `t`, also when nothing happens then.
   void cut_at(std::chrono::nanoseconds t);
   /// The power goes at the next step.
   void cut_now();
@@ -162,9 +171,10 @@ class world {
 
   /// The fault of this ordinal does not happen; nothing else changes.
   void suppress(std::uint64_t ordinal);
-  /// The first `cut_at_step`, `cut_at` or `cut_now` of the program means this step.
+  /// The first `cut_at_step`, `cut_within`, `cut_at` or `cut_now` of the program means this step.
   void force_cut_step(std::uint64_t n);
-  /// Requests take the least time that they may.
+  /// No chance in times: requests, and what is sent over the network, take the least that they may,
+  /// or the mean of an exponential latency, and never stall but by a fault.
   void calm();
   /// Before which step the power was cut first, and last.
   [[nodiscard]] std::optional<std::uint64_t> first_cut() const noexcept;
@@ -176,14 +186,18 @@ class world {
   [[nodiscard]] std::chrono::nanoseconds now() const noexcept;
   /// Of everything that happened: order, times, results and bytes. Equal for equal runs.
   [[nodiscard]] std::uint64_t hash() const noexcept;
-  /// The last `n` events, one in a line.
+  /// The last `n` events, one in a line. If the last power cut lies before them, one half of the
+  /// lines are the events that led to it.
   [[nodiscard]] std::string trace(std::size_t n = 50) const;
   /// Puts a line of the program's own into the trace.
   void note(const std::string& words);
 
   // ---- the disk, from outside: takes no time, and nothing goes wrong ----
 
-  /// Creates or replaces a file, and makes it durable.
+  // What is changed here is durable at once, with what was done before in the directories above it.
+  // What programs have written stays as it is.
+
+  /// Creates or replaces a file.
   void write_file(std::string_view path, std::string_view content);
   /// *Errors*: `std::system_error`, as of all below.
   [[nodiscard]] std::string read_file(std::string_view path) const;
@@ -194,6 +208,9 @@ class world {
   [[nodiscard]] std::vector<std::string> list(std::string_view path) const;
   /// Reads and write-backs of this part of a file fail from now on.
   void damage(std::string_view path, std::uint64_t offset, std::uint64_t size);
+  /// What is clean leaves the page cache: reads give what the device has, which after a failed sync
+  /// is something else.
+  void drop_caches();
 
   // ---- pipes, from outside ----
 
@@ -217,12 +234,20 @@ class world {
 
   /// A further host, with the addresses 10.0.0.n and fd00::n.
   host add_host();
-  /// Sockets that programs make from now on are on this host.
+  /// Sockets that programs make from now on are on this host; after a power cut on the first.
   void use_host(host h);
+  [[nodiscard]] host host_in_use() const noexcept;
   void set_link(host a, host b, const link_options& options);
   /// Nothing passes between them until `heal`.
   void partition(host a, host b);
+  /// Nothing passes from one to the other until `heal`; the other way all does.
+  void block(host from, host to);
+  /// All passes between these two again, or between all.
+  void heal(host a, host b);
   void heal();
+  /// Both ends of all connections of a host see a reset, now.
+  void reset_connections(host h);
+  /// The host stops and is back at once, with no socket open.
   void crash(host h);
 
   // ---- leaks ----

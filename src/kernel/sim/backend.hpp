@@ -2,8 +2,9 @@
 //
 // A request on a file or a path takes a time that is drawn, and is done at its end: a cancel before
 // that may end it without an effect, or come too late, or find it just done; which, is drawn. A
-// request on a pipe, a socket or an event counter is tried after a moment, and again whenever its
-// endpoint changes.
+// sync has its effect at its beginning or at its end, so what is written meanwhile may not be
+// covered. A request on a pipe, a socket or an event counter is tried after a moment, and again
+// whenever its endpoint changes.
 #pragma once
 
 #include <cstdint>
@@ -53,9 +54,16 @@ class backend final : public emulated::backend {
   void due(operation& op) noexcept;
   void changed(operation& op) noexcept;
   void finish(operation& op, std::int64_t result, std::uint32_t flags = 0) noexcept;
-  [[nodiscard]] std::uint64_t latency(const operation& op) noexcept;
   void describe(operation& op) noexcept;
+  [[nodiscard]] bool may_be_half_way(const operation& op) const noexcept;
+
+  // What goes wrong, and how long it takes (request_fate.cpp).
   void decide(operation& op) noexcept;
+  void fail(operation& op) noexcept;
+  [[nodiscard]] std::uint64_t latency(const operation& op) noexcept;
+  [[nodiscard]] parkring::sim::operation told_of(const operation& op) noexcept;
+  /// In its file; 0 where it has none.
+  [[nodiscard]] static std::uint64_t offset_of(const operation& op) noexcept;
 
   // Files and paths (file_requests.cpp). Done at once: a result.
   [[nodiscard]] std::int64_t do_file(operation& op);

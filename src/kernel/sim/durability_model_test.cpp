@@ -39,9 +39,7 @@ std::string content(file_system& fs, const std::string& path) {
 class content_model {
  public:
   explicit content_model(std::uint64_t seed) : draws_(seed) {
-    disk_options options;
-    options.seed = seed;
-    fs_.emplace(options);
+    fs_.emplace(disk_options(), seed);
     file_ = opened(*fs_, "f");
     EXPECT_EQ(fs_->sync(*opened(*fs_, "/", O_RDONLY)), 0);
     settle();
@@ -150,9 +148,8 @@ class name_model {
 
   name_model(std::uint64_t seed, bool reorder) : draws_(seed), reorder_(reorder) {
     disk_options options;
-    options.seed = seed;
     options.reorder_metadata = reorder;
-    fs_.emplace(options);
+    fs_.emplace(options, seed);
     for (const char* d : directories_) EXPECT_EQ(fs_->mkdir(nullptr, d, 0755), 0);
     EXPECT_EQ(fs_->sync(*opened(*fs_, "/", O_RDONLY)), 0);
     settle();
@@ -279,13 +276,12 @@ TEST(DurabilityModel, names_are_always_among_what_may_remain) {
 std::uint64_t wild_run(std::uint64_t seed) {
   random r(seed);
   disk_options options;
-  options.seed = seed;
   options.capacity = 1 << 20;
   options.inodes = 60;
   options.reorder_metadata = r.chance(0.7);
   options.strict_directories = r.chance(0.7);
   options.stale_data = r.chance(0.5);
-  file_system fs(options);
+  file_system fs(options, seed);
   std::vector<open_ref> files(8);
   std::uint64_t history = 0;
   const auto path = [&] {

@@ -11,6 +11,7 @@ namespace parkring::kernel::sim {
 namespace {
 
 using parkring::sim::fault;
+using parkring::sim::operation;
 using parkring::sim::operation_kind;
 
 constexpr unsigned bit(operation_kind kind) { return 1u << static_cast<unsigned>(kind); }
@@ -64,12 +65,18 @@ unsigned kinds_of(fault kind) {
   return 0;
 }
 
-// Some kinds are also about the length: one byte cannot be read in part.
-bool long_enough(fault kind, std::uint64_t length) {
+bool kind_fits(fault kind, const operation& op) {
+  return (kinds_of(kind) >> static_cast<unsigned>(op.kind) & 1) != 0;
+}
+
+// Some faults are also about more than the kind: one byte cannot be read in part.
+bool can_happen(fault kind, std::uint64_t length, const nature& of) {
   switch (kind) {
     case fault::short_read:
     case fault::short_write:
-      return length > 1;
+      return of.may_be_short && length > of.unit;
+    case fault::no_space:
+      return of.may_need_space;
     case fault::bad_sector:
     case fault::bit_rot:
     case fault::flipped_bit:
@@ -80,6 +87,20 @@ bool long_enough(fault kind, std::uint64_t length) {
     default:
       return true;
   }
+}
+
+// A callback may answer the same to everything; this is whether its answer makes sense here.
+bool fits(const parkring::sim::injected& answer, const operation& op, const nature& of) {
+  if (answer.what != fault::error) {
+    if (!kind_fits(answer.what, op)) return false;
+    if (answer.what == fault::no_space) return true;  // it may know better
+    if (answer.length != 0 && answer.length < of.unit) return false;
+    return can_happen(answer.what, op.length, of);
+  }
+  PARKRING_CHECK(answer.error > 0, "give injected::error a positive errno");
+  if (op.kind == operation_kind::cancel) return false;
+  return op.kind != operation_kind::enter || answer.error == EAGAIN || answer.error == EBUSY ||
+         answer.error == EINTR;
 }
 
 // -ln of a number in (0, 1], from plain arithmetic: libraries differ in the last digit.
@@ -148,10 +169,12 @@ fault_plan::fault_plan(parkring::sim::faults faults, parkring::sim::latencies la
   }
 }
 
-bool fault_plan::strikes(active_rule& active, const operation& op) {
+bool fault_plan::strikes(active_rule& active, const operation& op, const nature& of) {
   const parkring::sim::fault_rule& rule = std::as_const(faults_).rule(active.kind);
-  if (!long_enough(active.kind, op.length)) return false;
-  if (!rule.path.empty() && !matches(rule.path, op.path)) return false;
+  if (!can_happen(active.kind, op.length, of)) return false;
+  if (!rule.path.empty() && !matches(rule.path, op.path) &&
+      (op.target.empty() || !matches(rule.path, op.target)))
+    return false;
   if (active.kind == fault::io_error_sticky && op.path.empty()) return false;
   ++active.eligible;
   // Drawn in any case: the schedule of a rule does not change its chances.
@@ -161,27 +184,34 @@ bool fault_plan::strikes(active_rule& active, const operation& op) {
   return strikes && struck(active.kind) < rule.at_most;
 }
 
-std::optional<fault_decision> fault_plan::decide(const operation& op) {
+std::optional<fault_decision> fault_plan::decide(const operation& op, const nature& of) {
   if (faults_.callback) {
-    if (const auto answer = faults_.callback(op)) return decision(*answer, op);
+    const auto answer = faults_.callback(op);
+    if (answer && fits(*answer, op, of)) return decision(*answer, op, of);
   }
-  const auto kind = static_cast<std::size_t>(op.kind);
-  if (!broken_.empty() && (kinds_of(fault::io_error_sticky) >> kind & 1) &&
-      broken_.contains(op.path))
-    return decision(fault::io_error_sticky, op);
   std::optional<fault_decision> result;
-  for (const std::uint8_t r : of_kind_[kind]) {
+  for (const std::uint8_t r : of_kind_[static_cast<std::size_t>(op.kind)]) {
     // The others count and draw as well, so that they do not depend on this one.
-    if (strikes(rules_[r], op) && !result) result = decision(rules_[r].kind, op);
+    if (strikes(rules_[r], op, of) && !result) result = decision({.what = rules_[r].kind}, op, of);
   }
   return result;
 }
 
-fault_decision fault_plan::decision(fault kind, const operation& op) {
-  return decision(parkring::sim::injected{.what = kind}, op);
+void fault_plan::happens(const fault_decision& d, const operation& op) {
+  if (d.what == fault::io_error_sticky && !op.path.empty()) broken_.emplace(op.path);
 }
 
-fault_decision fault_plan::decision(const parkring::sim::injected& what, const operation& op) {
+std::optional<fault_decision> fault_plan::follow(const operation& op) const {
+  if (broken_.empty() || !kind_fits(fault::io_error_sticky, op)) return std::nullopt;
+  if (!broken_.contains(op.path) && !broken_.contains(op.target)) return std::nullopt;
+  fault_decision d;
+  d.what = fault::io_error_sticky;
+  d.error = EIO;
+  return d;
+}
+
+fault_decision fault_plan::decision(const parkring::sim::injected& what, const operation& op,
+                                    const nature& of) {
   ++struck_[static_cast<std::size_t>(what.what)];
   fault_decision d;
   d.what = what.what;
@@ -189,8 +219,9 @@ fault_decision fault_plan::decision(const parkring::sim::injected& what, const o
   switch (what.what) {
     case fault::short_read:
     case fault::short_write:
-      d.length = what.length != 0 ? what.length
-                                  : 1 + draws_.below(std::max<std::uint64_t>(op.length, 2) - 1);
+      // At least one unit, and at least one less than all of them.
+      d.length = what.length != 0 ? what.length / of.unit * of.unit
+                                  : (1 + draws_.below((op.length - 1) / of.unit)) * of.unit;
       break;
     case fault::interrupted:
       d.error = EINTR;
@@ -199,9 +230,6 @@ fault_decision fault_plan::decision(const parkring::sim::injected& what, const o
       d.error = EAGAIN;
       break;
     case fault::io_error_sticky:
-      if (!op.path.empty()) broken_.emplace(op.path);
-      d.error = EIO;
-      break;
     case fault::io_error_once:
       d.error = EIO;
       break;
@@ -215,7 +243,6 @@ fault_decision fault_plan::decision(const parkring::sim::injected& what, const o
       d.delay = what.delay.count() != 0 ? what.delay : faults_.stall_time;
       break;
     case fault::error:
-      PARKRING_CHECK(what.error > 0, "give injected::error a positive errno");
       d.error = what.error;
       break;
     default:
@@ -224,23 +251,27 @@ fault_decision fault_plan::decision(const parkring::sim::injected& what, const o
   return d;
 }
 
-std::chrono::nanoseconds fault_plan::latency_of(operation_kind kind) {
-  switch (kind) {
-    case operation_kind::open:
-      return draw(latencies_.open, times_);
-    case operation_kind::read:
-      return draw(latencies_.read, times_);
-    case operation_kind::write:
-      return draw(latencies_.write, times_);
-    case operation_kind::sync:
-      return draw(latencies_.sync, times_);
-    case operation_kind::metadata:
-      return draw(latencies_.metadata, times_);
-    case operation_kind::resize:
-      return draw(latencies_.resize, times_);
-    default:
-      return draw(latencies_.other, times_);
-  }
+std::chrono::nanoseconds fault_plan::latency_of(operation_kind kind, bool calm) {
+  const parkring::sim::latency& from = [&]() -> const parkring::sim::latency& {
+    switch (kind) {
+      case operation_kind::open:
+        return latencies_.open;
+      case operation_kind::read:
+        return latencies_.read;
+      case operation_kind::write:
+        return latencies_.write;
+      case operation_kind::sync:
+        return latencies_.sync;
+      case operation_kind::metadata:
+        return latencies_.metadata;
+      case operation_kind::resize:
+        return latencies_.resize;
+      default:
+        return latencies_.other;
+    }
+  }();
+  // The least, or the mean of an exponential one; no stalls.
+  return calm ? from.from() : draw(from, times_);
 }
 
 }  // namespace parkring::kernel::sim

@@ -1,8 +1,9 @@
 // Decides for each operation of a world what goes wrong with it, and how long it takes.
 //
-// The callback is asked first, then paths with a sticky error, then the rules in the order of
-// `parkring::sim::fault`; the first that strikes is the only one. A rule draws only for operations
-// it applies to, so adding one leaves the draws of operations of other kinds alone.
+// The callback is asked first, then the rules in the order of `parkring::sim::fault`; the first
+// that strikes is the only one. A rule draws only for operations it applies to, so adding one
+// leaves the draws of operations of other kinds alone. What was decided may yet be suppressed: only
+// what `happens` has consequences, and a path with a sticky error overrides what else was decided.
 #pragma once
 
 #include <parkring/sim/faults.hpp>
@@ -31,6 +32,13 @@ struct fault_decision {
   std::chrono::nanoseconds delay{0};
 };
 
+/// What can happen to an operation beside what its kind tells.
+struct nature {
+  std::uint64_t unit = 1;      // it transfers multiples of this many bytes
+  bool may_be_short = true;    // it can transfer a part of what was asked for
+  bool may_need_space = true;  // it can make the disk fuller
+};
+
 class fault_plan {
  public:
   using operation = parkring::sim::operation;
@@ -38,9 +46,13 @@ class fault_plan {
   fault_plan(parkring::sim::faults faults, parkring::sim::latencies latencies, random draws);
 
   /// Nothing, mostly.
-  std::optional<fault_decision> decide(const operation& op);
-  /// How long it takes, without faults.
-  std::chrono::nanoseconds latency_of(parkring::sim::operation_kind kind);
+  std::optional<fault_decision> decide(const operation& op, const nature& of = {});
+  /// A fault that was decided was not suppressed.
+  void happens(const fault_decision& d, const operation& op);
+  /// What earlier faults mean for it: EIO on a path with a sticky error.
+  std::optional<fault_decision> follow(const operation& op) const;
+  /// How long it takes, without faults; `calm`: without chance.
+  std::chrono::nanoseconds latency_of(parkring::sim::operation_kind kind, bool calm);
 
   const parkring::sim::faults& faults() const noexcept { return faults_; }
   /// How often a kind has struck.
@@ -54,9 +66,9 @@ class fault_plan {
     std::uint64_t eligible = 0;  // operations so far
   };
 
-  bool strikes(active_rule& active, const operation& op);
-  fault_decision decision(parkring::sim::fault kind, const operation& op);
-  fault_decision decision(const parkring::sim::injected& what, const operation& op);
+  bool strikes(active_rule& active, const operation& op, const nature& of);
+  fault_decision decision(const parkring::sim::injected& what, const operation& op,
+                          const nature& of);
 
   parkring::sim::faults faults_;
   parkring::sim::latencies latencies_;

@@ -121,14 +121,91 @@ TEST(FaultPlan, a_sticky_error_stays_with_its_path) {
   f.io_error_sticky = {.at = 2};
   fault_plan plan = plan_of(f);
   EXPECT_FALSE(plan.decide(write_to("a")).has_value());
-  EXPECT_EQ(plan.decide(write_to("b"))->error, EIO);
-  for (int i = 0; i < 5; ++i) {
-    EXPECT_FALSE(plan.decide(write_to("a")).has_value());
-    EXPECT_EQ(plan.decide(write_to("b"))->error, EIO);
-    operation sync = of_kind(operation_kind::sync);
-    sync.path = "b";
-    EXPECT_EQ(plan.decide(sync)->error, EIO);
+  const auto broken = plan.decide(write_to("b"));
+  ASSERT_TRUE(broken.has_value());
+  EXPECT_EQ(broken->error, EIO);
+  EXPECT_FALSE(plan.follow(write_to("b")).has_value()) << "it may yet be suppressed";
+  plan.happens(*broken, write_to("b"));
+  EXPECT_FALSE(plan.follow(write_to("a")).has_value());
+  EXPECT_EQ(plan.follow(write_to("b"))->error, EIO);
+  for (const bool source : {true, false}) {
+    operation rename = of_kind(operation_kind::metadata);
+    rename.path = source ? "b" : "a";
+    rename.target = source ? "a" : "b";
+    EXPECT_EQ(plan.follow(rename)->error, EIO);
   }
+  EXPECT_FALSE(plan.follow(of_kind(operation_kind::receive)).has_value());
+}
+
+TEST(FaultPlan, a_rule_with_a_path_matches_either_of_a_rename) {
+  faults f;
+  f.io_error_once = {.probability = 1, .path = "*.log"};
+  fault_plan plan = plan_of(f);
+  operation rename = of_kind(operation_kind::metadata);
+  rename.path = "a.log";
+  rename.target = "b";
+  EXPECT_TRUE(plan.decide(rename).has_value());
+  rename.path = "b";
+  rename.target = "a.log";
+  EXPECT_TRUE(plan.decide(rename).has_value());
+  rename.target = "c";
+  EXPECT_FALSE(plan.decide(rename).has_value());
+}
+
+TEST(FaultPlan, what_an_operation_cannot_have_does_not_strike_it) {
+  faults f;
+  f.short_write = 1;
+  EXPECT_FALSE(plan_of(f).decide(write_to("f"), {.may_be_short = false}).has_value());
+  EXPECT_FALSE(plan_of(f).decide(write_to("f", 512), {.unit = 512}).has_value());
+  fault_plan by_sectors = plan_of(f);
+  std::set<std::uint64_t> lengths;
+  for (int i = 0; i < 200; ++i)
+    lengths.insert(by_sectors.decide(write_to("f", 2048), {.unit = 512})->length);
+  EXPECT_EQ(lengths, (std::set<std::uint64_t>{512, 1024, 1536}));
+
+  faults full;
+  full.no_space = 1;
+  EXPECT_TRUE(plan_of(full).decide(of_kind(operation_kind::open)).has_value());
+  EXPECT_FALSE(
+      plan_of(full).decide(of_kind(operation_kind::open), {.may_need_space = false}).has_value());
+}
+
+TEST(FaultPlan, an_answer_of_the_callback_that_makes_no_sense_is_ignored) {
+  faults f;
+  injected answer;
+  f.callback = [&](const operation&) { return std::optional(answer); };
+  fault_plan plan = plan_of(f);
+  const auto takes = [&](operation_kind kind, injected what, const nature& of = {}) {
+    answer = what;
+    return plan.decide(of_kind(kind), of).has_value();
+  };
+  EXPECT_TRUE(takes(operation_kind::enter, {.error = EBUSY}));
+  EXPECT_TRUE(takes(operation_kind::enter, {.what = fault::refused_enter}));
+  EXPECT_FALSE(takes(operation_kind::enter, {.error = EIO}));
+  EXPECT_FALSE(takes(operation_kind::enter, {.what = fault::io_error_once}));
+  EXPECT_FALSE(takes(operation_kind::cancel, {.error = EAGAIN}));
+  EXPECT_FALSE(takes(operation_kind::cancel, {.what = fault::stall}));
+  EXPECT_TRUE(takes(operation_kind::cancel, {.what = fault::cancel_too_late}));
+  EXPECT_FALSE(takes(operation_kind::write, {.what = fault::cancel_wins}));
+  EXPECT_FALSE(takes(operation_kind::write, {.what = fault::short_read}));
+  EXPECT_TRUE(takes(operation_kind::write, {.what = fault::short_write, .length = 50}));
+  EXPECT_FALSE(
+      takes(operation_kind::write, {.what = fault::short_write, .length = 50}, {.unit = 64}));
+  EXPECT_TRUE(takes(operation_kind::metadata, {.what = fault::no_space}, {.may_need_space = false}))
+      << "it may know better";
+}
+
+TEST(FaultPlan, calm_takes_chance_out_of_latencies) {
+  const latencies l{.open = latency::uniform(5us, 20us).with_stalls(1, 1s),
+                    .sync = latency::exponential(500us)};
+  fault_plan plan({}, l, random(1));
+  std::set<std::chrono::nanoseconds> opens, syncs;
+  for (int i = 0; i < 20; ++i) {
+    opens.insert(plan.latency_of(operation_kind::open, true));
+    syncs.insert(plan.latency_of(operation_kind::sync, true));
+  }
+  EXPECT_EQ(opens, (std::set<std::chrono::nanoseconds>{5us}));
+  EXPECT_EQ(syncs, (std::set<std::chrono::nanoseconds>{500us}));
 }
 
 TEST(FaultPlan, the_callback_is_asked_first) {
@@ -192,7 +269,7 @@ TEST(FaultPlan, one_seed_gives_one_plan) {
     for (int i = 0; i < 2000; ++i) {
       const auto kind = static_cast<operation_kind>(kinds.below(parkring::sim::operation_kinds));
       const auto d = plan.decide(of_kind(kind));
-      result += std::to_string(plan.latency_of(kind).count()) + " ";
+      result += std::to_string(plan.latency_of(kind, false).count()) + " ";
       if (d) result += std::string(name_of(d->what)) + std::to_string(d->where) + " ";
     }
     return result;

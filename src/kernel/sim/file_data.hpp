@@ -60,8 +60,8 @@ class file_data {
   void grow(std::uint64_t size);
 
   /// Makes the extent durable, and the data between two offsets. False: the device refused a part,
-  /// which is given up and clean now.
-  bool sync(bool refused, const disk_options& options, std::uint64_t from = 0,
+  /// which is given up and clean now. `refused`: no data, and perhaps not the whole extent.
+  bool sync(bool refused, random& draws, const disk_options& options, std::uint64_t from = 0,
             std::uint64_t to = ~std::uint64_t{});
   /// What is left after the power went; then the cache is what the device has.
   void cut(random& draws, const disk_options& options, disk_space& space);

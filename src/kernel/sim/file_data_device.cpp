@@ -42,9 +42,12 @@ void file_data::commit(std::size_t changes) {
   committed_ += changes;
 }
 
-bool file_data::sync(bool refused, const disk_options& options, std::uint64_t from,
+bool file_data::sync(bool refused, random& draws, const disk_options& options, std::uint64_t from,
                      std::uint64_t to) {
-  commit(pending_.size());
+  // At least what was cut off or zeroed: the pages that are given up must not show what they had.
+  const std::uint64_t least = cleared_ > committed_ ? cleared_ - committed_ : 0;
+  commit(refused ? static_cast<std::size_t>(draws.between(least, pending_.size()))
+                 : pending_.size());
   bool good = true;
   std::size_t left = 0;
   for (page* p : dirty_) {

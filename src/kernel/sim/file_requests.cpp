@@ -261,8 +261,8 @@ void backend::describe(operation& op) noexcept {
     default:
       break;
   }
-  m_.log(trace_entry::kind::begin, abi::op_name(e.opcode), r.number, op.object.subject,
-         op.object.file ? e.off : 0, r.length, 0);
+  m_.log(m_.this_step(), trace_entry::kind::begin, abi::op_name(e.opcode), r.number,
+         op.object.subject, offset_of(op), r.length);
 }
 
 }  // namespace parkring::kernel::sim

@@ -35,9 +35,9 @@ void fill(const inode& node, struct statx& s) {
 
 }  // namespace
 
-file_system::file_system(const disk_options& options)
+file_system::file_system(const disk_options& options, std::uint64_t seed)
     : options_(options),
-      draws_(options.seed),
+      draws_(seed),
       space_{options.capacity / file_data::page_size, 0},
       journal_(options.reorder_metadata) {
   auto root = std::make_unique<inode>();

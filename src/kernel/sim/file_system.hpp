@@ -58,7 +58,8 @@ enum class sync_fate : std::uint8_t { normal, refused };
 
 class file_system {
  public:
-  explicit file_system(const disk_options& options = {});
+  /// `seed`: of what the device draws by itself.
+  explicit file_system(const disk_options& options = {}, std::uint64_t seed = 1);
   ~file_system();
   file_system(const file_system&) = delete;
   file_system& operator=(const file_system&) = delete;
@@ -97,7 +98,9 @@ class file_system {
   int sync(open_file& file, sync_fate fate = sync_fate::normal);
   /// As sync_file_range(2), which promises nothing: checks its arguments.
   int sync_range(open_file& file, std::int64_t offset, std::int64_t length);
-  int sync_all(open_file& file, sync_fate fate = sync_fate::normal);
+  /// From outside: a file and its name become durable, or that there is none. Only what that
+  /// takes does so too: earlier changes of the directories that lead to it.
+  int persist(std::string_view path);
   int stat(const open_file& file, struct statx& result) const;
 
   // The device.

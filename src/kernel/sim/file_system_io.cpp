@@ -168,7 +168,7 @@ int file_system::fallocate(open_file& file, int mode, std::int64_t offset, std::
 }
 
 int file_system::write_back(inode& node, sync_fate fate, std::uint64_t from, std::uint64_t to) {
-  if (node.data.sync(fate == sync_fate::refused, options_, from, to)) return 0;
+  if (node.data.sync(fate == sync_fate::refused, draws_, options_, from, to)) return 0;
   ++node.error_number;
   node.error_seen = true;
   return -EIO;
@@ -210,19 +210,18 @@ int file_system::sync_range(open_file& file, std::int64_t offset, std::int64_t l
                                                                                        : 0;
 }
 
-int file_system::sync_all(open_file& file, sync_fate fate) {
-  if (!file.alive()) return -EIO;
-  if (file.by_path()) return -EBADF;
-  bool good = true;
-  for (const auto& one : inodes_) {
-    if (!one || !one->data.dirty()) continue;
-    if (write_back(*one, fate, 0, ~std::uint64_t{}) == 0) continue;
-    one->error_seen = false;  // the open files of that inode have not heard of it
-    good = false;
+int file_system::persist(std::string_view path) {
+  place where;
+  if (const int error = walk(nullptr, path, follow::always, where)) return error;
+  if (where.found != nullptr && where.found->is_regular()) {
+    if (const int error = write_back(*where.found, sync_fate::normal, 0, ~std::uint64_t{}))
+      return error;
   }
-  if (!good || fate == sync_fate::refused) return -EIO;
   std::vector<inode*> released;
-  journal_.commit_all(released);
+  for (inode* d = where.directory;; d = d->parent) {
+    journal_.commit_directory(*d, released);
+    if (d == root_) break;
+  }
   collect(released);
   return 0;
 }

@@ -37,14 +37,15 @@ void link::set(const parkring::sim::link_options& options) noexcept {
   width_ns_ = static_cast<std::uint64_t>(options.latency_max.count()) - least_ns_;
 }
 
-std::uint64_t link::delay_ns(std::uint64_t now_ns, std::size_t bytes, random& r) noexcept {
+std::uint64_t link::delay_ns(std::uint64_t now_ns, std::size_t bytes, random& r,
+                             bool calm) noexcept {
   std::uint64_t delay = least_ns_;
   if (options_.bytes_per_second > 0) {
     free_ns_ = std::max(free_ns_, now_ns) +
                static_cast<std::uint64_t>(bytes) * 1'000'000'000 / options_.bytes_per_second;
     delay += free_ns_ - now_ns;
   }
-  if (width_ns_ == 0) return delay;
+  if (width_ns_ == 0 || calm) return delay;
   if (options_.latency_spread == parkring::sim::spread::uniform) {
     return delay + r.below(width_ns_ + 1);
   }

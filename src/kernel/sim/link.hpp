@@ -17,7 +17,9 @@ class link {
 
   [[nodiscard]] const parkring::sim::link_options& options() const noexcept { return options_; }
   /// What `bytes` that are sent at `now_ns` take to arrive, after what was sent before them.
-  [[nodiscard]] std::uint64_t delay_ns(std::uint64_t now_ns, std::size_t bytes, random& r) noexcept;
+  /// `calm`: the least that they may.
+  [[nodiscard]] std::uint64_t delay_ns(std::uint64_t now_ns, std::size_t bytes, random& r,
+                                       bool calm = false) noexcept;
 
   bool cut = false;                    // nothing passes
   std::uint64_t last_datagram_ns = 0;  // when the last one that kept its place arrives

@@ -125,13 +125,21 @@ void network::reset(socket& s) noexcept {
   if (s.type() == SOCK_STREAM) static_cast<stream_socket&>(s).reset_now();
 }
 
-void network::crash(host_id host) noexcept {
-  // Sockets may come and go while watchers are told, so each is held, and the list is read first.
-  std::vector<ref<socket>> dead;
+// Sockets may come and go while watchers are told, so each is held, and the list is read first.
+std::vector<ref<socket>> network::sockets_on(host_id host) noexcept {
+  std::vector<ref<socket>> all;
   sockets_.for_each([&](socket& s) {
-    if (s.host() == host) dead.emplace_back(&s);
+    if (s.host() == host) all.emplace_back(&s);
   });
-  for (const ref<socket>& s : dead) s->crash();
+  return all;
+}
+
+void network::reset(host_id host) noexcept {
+  for (const ref<socket>& s : sockets_on(host)) reset(*s);
+}
+
+void network::crash(host_id host) noexcept {
+  for (const ref<socket>& s : sockets_on(host)) s->crash();
 }
 
 }  // namespace parkring::kernel::sim

@@ -57,6 +57,7 @@ class network {
 
   // ---- what happens to it ----
 
+  bool calm = false;  // no chance in what links take
   [[nodiscard]] sim::link& way(host_id from, host_id to) noexcept {
     return links_[static_cast<unsigned>(from)][static_cast<unsigned>(to)];
   }
@@ -73,6 +74,8 @@ class network {
   void heal() noexcept;
   /// Both ends of this socket's connection see a reset, now.
   void reset(socket& s) noexcept;
+  /// The same, of all connections of a host.
+  void reset(host_id host) noexcept;
   /// The host stops and is back at once with nothing open: its sockets are dead, and those who talk
   /// to them see a reset when it has travelled.
   void crash(host_id host) noexcept;
@@ -95,7 +98,7 @@ class network {
   /// Datagrams on their way, which the network owns.
   [[nodiscard]] detail::intrusive_list<datagram>& travelling() noexcept { return travelling_; }
   [[nodiscard]] std::uint64_t delay_ns(host_id from, host_id to, std::size_t bytes) noexcept {
-    return way(from, to).delay_ns(time_.now_ns(), bytes, numbers_);
+    return way(from, to).delay_ns(time_.now_ns(), bytes, numbers_, calm);
   }
   void note(std::uint64_t what) noexcept {
     history_ = (std::rotl(history_, 5) ^ what ^ time_.now_ns()) * 0x9e37'79b9'7f4a'7c15;
@@ -107,6 +110,7 @@ class network {
     std::vector<ip_address> addresses;
     std::unique_ptr<host_sockets> sockets = std::make_unique<host_sockets>();
   };
+  [[nodiscard]] std::vector<ref<socket>> sockets_on(host_id host) noexcept;
 
   event_queue& time_;
   random numbers_;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <parkring/detail/list.hpp>
 
@@ -26,6 +27,7 @@ struct fate {
   bool hangs = false;          // it is never answered
   std::uint32_t limit = ~0u;   // it transfers no more
   std::uint64_t stall_ns = 0;  // it takes longer
+  std::uint64_t where = 0;     // a random number for the rest
   read_fate read;
   write_fate write;
   sync_fate sync = sync_fate::normal;
@@ -45,12 +47,13 @@ struct operation : detail::list_node {  // on its backend's list of live ones, o
 
   backend* home = nullptr;
   emulated::request* what = nullptr;
-  open_object object;         // what it acts on, if anything
-  fate decided;               // what goes wrong with it
-  std::uint64_t moved = 0;    // bytes so far, of one that waits for all
-  bool asked_to_end = false;  // by a cancel that came too late: it will not wait any more
-  bool begun = false;         // a connect was tried once
-  host_id host = localhost;   // where a socket is made
+  open_object object;                  // what it acts on, if anything
+  fate decided;                        // what goes wrong with it
+  std::uint64_t moved = 0;             // bytes so far, of one that waits for all
+  std::optional<std::int64_t> effect;  // of what was done at its beginning: the answer
+  bool asked_to_end = false;           // by a cancel that came too late: it will not wait any more
+  bool begun = false;                  // a connect was tried once
+  host_id host = localhost;            // where a socket is made
   timer when{*this};
   readiness ready{*this};
 

@@ -59,9 +59,10 @@ int sim_kernel::enter(const ring_memory& ring, unsigned to_submit, unsigned min_
   check_thread();
   served& s = of(ring);
   m_.pass_call();
+  if (!s.ended) m_.count_call();
   if (!s.ended && m_.stopped() == machine::stop_reason::none) {
     if (const int error = m_.refuse_enter(); error != 0) {
-      m_.log(trace_entry::kind::fault, "enter", 0, -1, 0, 0, -error);
+      m_.log(m_.steps(), trace_entry::kind::fault, "enter", 0, -1, 0, 0, -error);
       return -error;
     }
     const int answer = s.queues->enter(to_submit, min_complete, flags, arg, arg_size);

@@ -35,6 +35,7 @@ void trace::add(const trace_entry& e) {
   mix(e.step);
   mix(e.time_ns);
   mix(static_cast<std::uint64_t>(e.what) << 32 | static_cast<std::uint32_t>(e.subject));
+  add_content(e.name, std::strlen(e.name));
   mix(e.request);
   mix(e.offset);
   mix(e.length);
@@ -75,10 +76,27 @@ void trace::append(std::string& out, const trace_entry& e) const {
   out += '\n';
 }
 
+void trace::append(std::string& out, const std::vector<trace_entry>& ring, std::uint64_t from,
+                   std::uint64_t to) const {
+  for (std::uint64_t i = from; i < to; ++i) append(out, ring[i % kept_]);
+}
+
+void trace::mark() {
+  marked_ = last_;
+  marked_count_ = count_;
+}
+
 std::string trace::text(std::size_t n) const {
   std::string out;
-  n = std::min(n, last_.size());
-  for (std::uint64_t i = count_ - n; i < count_; ++i) append(out, last_[i % kept_]);
+  std::uint64_t first = count_ - std::min(n, last_.size());
+  if (marked_count_ != 0 && marked_count_ <= first) {
+    const std::uint64_t before = std::min(n - n / 2, marked_.size());
+    append(out, marked_, marked_count_ - before, marked_count_);
+    first = std::max(marked_count_, count_ - std::min(n / 2, last_.size()));
+    if (first > marked_count_)
+      out += "       ... and " + std::to_string(first - marked_count_) + " more ...\n";
+  }
+  append(out, last_, first, count_);
   return out;
 }
 

@@ -47,17 +47,25 @@ class trace {
 
   [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
-  /// The last `n` entries, one line each, oldest first.
+  /// What came last is worth keeping: the power was cut.
+  void mark();
+  /// `n` entries, one line each, oldest first: the last ones, or, if the last mark lies before
+  /// them, half of it up to the mark and half the last.
   [[nodiscard]] std::string text(std::size_t n) const;
 
  private:
   void mix(std::uint64_t word) noexcept;
   void append(std::string& out, const trace_entry& e) const;
+  /// Entries [from, to) of a ring in which they are by their number.
+  void append(std::string& out, const std::vector<trace_entry>& ring, std::uint64_t from,
+              std::uint64_t to) const;
 
   std::size_t kept_;
   std::uint64_t hash_ = 0x9ae1'6a3b'2f90'404f;
   std::uint64_t count_ = 0;
-  std::vector<trace_entry> last_;  // a ring of `kept_`
+  std::vector<trace_entry> last_;    // a ring of `kept_`
+  std::vector<trace_entry> marked_;  // it, as it was at the last mark
+  std::uint64_t marked_count_ = 0;   // how many there were then; 0: there was none
   std::vector<std::string> subjects_;
   std::map<std::string, int> numbers_;
 };
