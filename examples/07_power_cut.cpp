@@ -37,7 +37,7 @@ pr::task<> keep_lines(promises when, std::uint64_t& promised) {
 void scenario(sim::world& w, promises when) {
   std::uint64_t promised = 0;
   w.set_faults(sim::faults::bearable(0.01));
-  w.cut_at_step(w.random(50));
+  w.cut_within(50);
   w.until_power_cut([&] { return keep_lines(when, promised); });
 
   const std::string found = w.exists("/journal") ? w.read_file("/journal") : "";

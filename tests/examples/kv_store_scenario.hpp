@@ -99,6 +99,7 @@ class store_lives {
       w_.set_faults(settings_.faults ? drawn_faults() : parkring::sim::faults());
       w_.cut_within(200);
       w_.until_power_cut([&] { return busy_life(); });
+      if (w_.chance(0.5)) w_.drop_caches();  // time passes: what a failed sync lost is seen
       parkring::sim::require(w_.open_descriptors() == 0, "a file was left open");
     }
     w_.set_faults({});

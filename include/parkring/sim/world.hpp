@@ -3,7 +3,7 @@
 //
 //   pr::sim::world w(seed);
 //   w.set_faults(pr::sim::faults::bearable(0.01));
-//   w.cut_at_step(w.random(100));
+//   w.cut_within(100);
 //   w.until_power_cut([] { return write_something(); });
 //   w.run([] { return check_what_survived(); });
 //
