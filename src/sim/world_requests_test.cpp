@@ -29,9 +29,10 @@ class requests {
   }
 
   /// Queues one; `of` is how its answer is asked for.
-  void start(abi::sqe e, std::uint64_t of) {
-    e.user_data = of;
-    *ring_.take() = e;
+  void start(const abi::sqe& e, std::uint64_t of) {
+    abi::sqe& queued = *ring_.take();
+    queued = e;
+    queued.user_data = of;
     (void)ring_.enter();
   }
   /// Waits until all of these are answered, or nothing can happen any more.
