@@ -169,7 +169,8 @@ void operations::orphan_all() noexcept {
 std::size_t operations::cancel_all() noexcept {
   std::size_t n = 0;
   slab_.for_each_live([&](record& r) {
-    if (r.state == record_state::held)
+    const bool unsubmitted = r.state == record_state::held || r.state == record_state::prepared;
+    if (unsubmitted && r.linked())  // else who acquired it has it still
       end_unsubmitted(r);
     else if (r.state == record_state::in_flight && r.cancel_wanted == cancel_wish::none)
       cancel(r);

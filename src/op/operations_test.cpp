@@ -330,6 +330,28 @@ TEST(Operations, orphan_all_detaches_every_waiter_and_ends_every_request) {
   }
 }
 
+TEST(Operations, cancel_all_ends_what_was_to_be_submitted_again) {
+  test_driver d;
+  test_pipe p;
+  life l{.what = request::poll,
+         .fd = p.reader(),
+         .resubmit = 1,
+         .cancel_when_dropped = false,
+         .breaks_chain = false};
+  d.submit(l, nullptr);
+  d.turn(0);
+  d.ops.orphan_all();
+  EXPECT_EQ(d.ops.live(), 1U) << "it has an effect, so it is left to finish";
+  p.put();
+  for (int i = 0; i < 1000 && l.completed == 0; ++i) d.turn();
+  p.take();
+  EXPECT_EQ(d.ops.resubmissions, 1U);
+  EXPECT_EQ(d.ops.cancel_all(), 1U);
+  EXPECT_EQ(d.ops.live(), 0U) << "the kernel has nothing of it";
+  EXPECT_EQ(l.prepared, 1);
+  EXPECT_EQ(l.destroyed, 1);
+}
+
 TEST(Operations, wait_for_blocks_until_the_kernel_has_let_go) {
   test_driver d;
   test_pipe p;
