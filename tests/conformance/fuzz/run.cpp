@@ -96,8 +96,6 @@ abi::sqe runner::entry_of(const operation& o, attempt& a) {
     case abi::op_fallocate:
       return on_file(fallocate(fd, o.flags, o.offset, o.length));
     case abi::op_ftruncate:
-      // Too young for some kernels: the sequence then does without.
-      if (!io_.supports(abi::op_ftruncate)) return nop();
       return on_file(ftruncate(fd, o.offset));
     case abi::op_openat: {
       abi::sqe e = openat(a.path.c_str(), static_cast<int>(o.flags));
@@ -219,6 +217,16 @@ outcome runner::run(const program& p) {
   EXPECT_EQ(io_.unlink(directory_, 0x200), 0) << "a file has a name that is not known";
   io_.forget_order();
   return o;
+}
+
+program generate_for(std::uint64_t seed, unsigned steps, const runner& a, const runner& b) {
+  program p = generate(seed, steps);
+  for (step& s : p) {
+    for (operation& o : s.operations) {
+      if (!a.supports(o.opcode) || !b.supports(o.opcode)) o.opcode = abi::op_nop;
+    }
+  }
+  return p;
 }
 
 std::optional<difference> compare(const outcome& expected, const outcome& got) {
