@@ -121,6 +121,12 @@ bool forget_to_truncate(abi::sqe& e) {
   return true;
 }
 
+bool tell_of_more_events(abi::sqe& e) {
+  if (e.opcode != abi::op_poll_add) return false;
+  e.poll32_events |= POLLRDNORM;
+  return true;
+}
+
 // The fault must be found within some hundred programs, and shrunk to `most` operations.
 void expect_found(faulty_machine::change what, std::size_t most) {
   std::string why;
@@ -147,6 +153,7 @@ void expect_found(faulty_machine::change what, std::size_t most) {
 TEST(FuzzItself, finds_a_write_that_is_one_short) { expect_found(write_less, 2); }
 TEST(FuzzItself, finds_a_rename_that_is_lost) { expect_found(lose_a_rename, 2); }
 TEST(FuzzItself, finds_a_file_that_is_not_truncated) { expect_found(forget_to_truncate, 3); }
+TEST(FuzzItself, finds_a_poll_that_tells_too_much) { expect_found(tell_of_more_events, 2); }
 
 // A kernel from before FTRUNCATE.
 class old_kernel final : public wrapped_kernel {

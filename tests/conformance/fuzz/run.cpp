@@ -53,7 +53,7 @@ struct runner::attempt {
   struct statx status;
 };
 
-runner::runner(kernel::kernel& k, std::string root) : io_(k), root_(std::move(root)) {
+runner::runner(kernel::kernel& k, std::string root) : io_(k), waits_(io_), root_(std::move(root)) {
   fixed_ = io_.memory(most_in_step * most_bytes);
   const iovec region{fixed_, most_in_step * most_bytes};
   EXPECT_EQ(io_.queue().reg(abi::register_buffers, &region, 1), 0);
@@ -152,6 +152,10 @@ std::string runner::seen(const operation& o, const attempt& a, std::int32_t resu
 }
 
 void runner::run_step(const step& s, std::vector<std::string>& answers) {
+  if (s.how == step::shape::waits) {
+    for (const operation& o : s.operations) answers.push_back(waits_.run(o));
+    return;
+  }
   std::vector<attempt> attempts(s.operations.size());
   std::vector<abi::sqe> entries;
   for (std::size_t i = 0; i < s.operations.size(); ++i) {
@@ -211,6 +215,7 @@ outcome runner::run(const program& p) {
   EXPECT_EQ(io_.mkdir(directory_), 0);
   outcome o;
   for (const step& s : p) run_step(s, o.answers);
+  o.tree.push_back("pipes: " + waits_.end());
   close_all();
   walk(directory_, "", 1, o.tree);
   remove(directory_, 1);

@@ -9,6 +9,7 @@
 
 #include "conformance/client.hpp"
 #include "conformance/fuzz/program.hpp"
+#include "conformance/fuzz/waits.hpp"
 
 namespace parkring::conformance::fuzz {
 
@@ -41,6 +42,7 @@ class runner {
   void close_all();
 
   client io_;
+  waits waits_;
   std::string root_;
   std::string directory_;
   unsigned runs_ = 0;
