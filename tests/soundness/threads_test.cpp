@@ -185,7 +185,7 @@ TEST(Wakes, handles_dropped_by_several_threads_around_the_end_free_each_task_onc
   };
   constexpr std::size_t threads = 4;
   const auto mine = std::make_shared<int>(1);
-  const int rounds = scaled(200);
+  const int rounds = under_tsan ? 100 : scaled(200);
   for (int round = 0; round < rounds; ++round) {
     handles all;
     std::atomic<std::size_t> ready{0};
