@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "op/test_records.hpp"
+#include "ring/fake_kernel.hpp"
 
 namespace parkring::op {
 namespace {
@@ -350,6 +351,20 @@ TEST(Operations, cancel_all_ends_what_was_to_be_submitted_again) {
   EXPECT_EQ(d.ops.live(), 0U) << "the kernel has nothing of it";
   EXPECT_EQ(l.prepared, 1);
   EXPECT_EQ(l.destroyed, 1);
+}
+
+TEST(Operations, cancel_all_lets_what_disposes_of_something_go_to_the_kernel) {
+  ring::fake_kernel k;
+  test_driver d(1, 64, k);
+  life filler, closing{.cancel_when_dropped = false};
+  d.submit(filler, nullptr);  // takes the only entry
+  k.enter_error = EAGAIN;     // so that no other becomes free
+  d.submit(closing, nullptr);
+  EXPECT_EQ(closing.prepared, 0);
+  EXPECT_EQ(d.ops.cancel_all(), 1U) << "the filler, which is in flight";
+  for (int i = 0; i < 10 && d.ops.live() != 0; ++i) d.turn(0);
+  EXPECT_EQ(closing.prepared, 1);
+  EXPECT_EQ(closing.destroyed, 1);
 }
 
 TEST(Operations, wait_for_blocks_until_the_kernel_has_let_go) {
