@@ -109,14 +109,15 @@ void release_anywhere(task_cell& cell) noexcept {
   }
 }
 
-// A handle was dropped on another thread; its reference came along.
+// A handle was dropped on another thread; its reference came along. The last messages are run when
+// the home is closed, while others who found it closed let go as well.
 void handle_dropped_elsewhere(message& m) noexcept {
   auto& cell = static_cast<task_cell&>(m);
-  if (cell.foreign_detach) {
+  if (!cell.home_of.is_here()) return release_anywhere(cell);
+  if (cell.foreign_detach)
     cell.detached = true;
-  } else if (cell.home_of.is_here()) {
+  else
     abort(cell);
-  }
   release(cell);
 }
 

@@ -1,15 +1,15 @@
 // Requests about names. Each record shares its names with the description, so that they stay until
 // the kernel has read them, whoever is dropped.
 //
-// A sync_directory is three requests on one record, one after the other:
+// A sync_directory is two requests on one record, one after the other:
 //
-//   opening ──descriptor──> syncing ──answer kept──> closing ──> ends
+//   opening ──descriptor──> syncing ──> ends with the answer of the sync
 //      └─ error: ends
 //
-// The record owns the descriptor from the answer of `opening` to that of `closing`, so nothing is
-// needed to clean up that could be missing. It is not cancelled when dropped; dropped between two
-// steps, when the kernel has nothing of it, it ends there and its descriptor closes by a record of
-// its own. So it does when the runtime's end cancels it.
+// The record owns the descriptor from the answer of `opening` on. However it ends, the descriptor
+// closes by a record of its own, for whose answer nobody waits: the sync has told all there is to
+// tell. It is not cancelled when dropped; dropped between the two, when the kernel has nothing of
+// it, it ends there, as it does when the runtime's end cancels it.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -133,58 +133,30 @@ const record_type path_type = {
 // ---- sync_directory ----
 
 struct sync_directory_payload {
-  enum class step : std::uint8_t { opening, syncing, closing };
-  step at = step::opening;
-  int sync_error = 0;
-  base::owned_fd fd;
+  base::owned_fd fd;  // of the directory, once it is open
   shared_names names;
 };
 
 void prepare_sync_directory(record& r, abi::sqe& e) noexcept {
   const auto& p = r.as<sync_directory_payload>();
-  switch (p.at) {
-    case sync_directory_payload::step::opening:
-      e.opcode = abi::op_openat;
-      e.fd = AT_FDCWD;
-      e.addr = address_of(p.names->first);
-      e.open_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-      break;
-    case sync_directory_payload::step::syncing:
-      e.opcode = abi::op_fsync;
-      e.fd = p.fd.get();
-      break;
-    case sync_directory_payload::step::closing:
-      e.opcode = abi::op_close;
-      e.fd = p.fd.get();
-      break;
+  if (p.fd) {
+    e.opcode = abi::op_fsync;
+    e.fd = p.fd.get();
+  } else {
+    e.opcode = abi::op_openat;
+    e.fd = AT_FDCWD;
+    e.addr = address_of(p.names->first);
+    e.open_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
   }
 }
 
 after_completion next_step(record& r, op_waiter* w, std::int32_t res) noexcept {
-  using step = sync_directory_payload::step;
   auto& p = r.as<sync_directory_payload>();
-  if (p.at != step::closing && again(r, w, res)) return after_completion::resubmit;
-  bool ended = r.cancel_wanted != cancel_wish::none;
-  switch (p.at) {
-    case step::opening:
-      if (res < 0) return after_completion::finish;
-      p.fd = base::owned_fd(res);
-      p.at = step::syncing;
-      break;
-    case step::syncing:
-      p.sync_error = res < 0 ? -res : 0;
-      p.at = step::closing;
-      break;
-    case step::closing:
-      // Linux releases the number whatever close says, unless it was cancelled before it ran: then
-      // it is closed with the record, and not by asking again, which on a machine that has stopped
-      // would never end. What it says is of no interest: the sync has told.
-      if (res != -ECANCELED) (void)p.fd.release();
-      ended = true;
-      break;
-  }
-  if (w != nullptr) static_cast<sync_directory_waiter*>(w)->sync_error = p.sync_error;
-  return ended ? after_completion::finish : after_completion::resubmit;
+  if (again(r, w, res)) return after_completion::resubmit;
+  if (p.fd || res < 0) return after_completion::finish;
+  p.fd = base::owned_fd(res);
+  return r.cancel_wanted == cancel_wish::none ? after_completion::resubmit
+                                              : after_completion::finish;
 }
 
 const record_type sync_directory_type = {
@@ -304,7 +276,9 @@ std::string path_advice(int number, path_action action, bool has_nul) {
         return "this is no directory, or a part of the path is not; files go with remove";
       break;
     case EPERM:
-      if (action == path_action::link) return "a directory has one name; only files are linked";
+      if (action == path_action::link)
+        return "a directory has one name, only files are linked; and the system may forbid it for "
+               "files of other users (fs.protected_hardlinks)";
       break;
     case EINVAL:
       if (!has_nul && action == path_action::rename)
@@ -353,12 +327,6 @@ void sync_directory_request::start(op_waiter& w) noexcept {
   if (r == nullptr) return ops.starve(w);
   r->emplace<sync_directory_payload>().names = names;
   ops.submit(*r, &w);
-}
-
-std::expected<void, error> sync_directory_request::value(op_waiter& w) const {
-  const int number = static_cast<sync_directory_waiter&>(w).sync_error;
-  if (number != 0) return std::unexpected(failure(number));
-  return {};
 }
 
 error sync_directory_request::failure(int number) const {
@@ -412,8 +380,9 @@ path_operation link(const std::filesystem::path& existing, const std::filesystem
 }
 
 sync_directory_operation sync_directory(const std::filesystem::path& path) {
+  std::string name = path.empty() ? std::string(".") : path.native();
   return sync_directory_operation(
-      {std::make_shared<const detail::path_names>(path.native(), std::string())});
+      {std::make_shared<const detail::path_names>(std::move(name), std::string())});
 }
 
 path_size_operation file_size(const std::filesystem::path& path) {

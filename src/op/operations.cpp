@@ -169,7 +169,10 @@ void operations::orphan_all() noexcept {
 std::size_t operations::cancel_all() noexcept {
   std::size_t n = 0;
   slab_.for_each_live([&](record& r) {
-    if (r.state == record_state::held)
+    // One that is left to finish and was to be submitted again. Others that are prepared dispose of
+    // what has ended, closing it: they go to the kernel.
+    const bool again = r.state == record_state::prepared && r.linked() && finishes(r);
+    if (again || r.state == record_state::held)
       end_unsubmitted(r);
     else if (r.state == record_state::in_flight && r.cancel_wanted == cancel_wish::none)
       cancel(r);

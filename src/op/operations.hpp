@@ -142,7 +142,8 @@ class operations final : public detail::operations_base {
   /// The start of a teardown: detaches every waiter and asks to cancel every request but those that
   /// are to finish for their effect.
   void orphan_all() noexcept;
-  /// Asks to cancel those too, and ends what is held; returns how many.
+  /// Asks to cancel those too, and ends what the kernel does not have: what is held, and what was
+  /// to be submitted again. Returns how many.
   std::size_t cancel_all() noexcept;
 
   /// Moves waiting cancels and deferred records into the submission queue, as far as there is room.

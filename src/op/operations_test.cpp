@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "op/test_records.hpp"
+#include "ring/fake_kernel.hpp"
 
 namespace parkring::op {
 namespace {
@@ -328,6 +329,42 @@ TEST(Operations, orphan_all_detaches_every_waiter_and_ends_every_request) {
     EXPECT_EQ(l.destroyed, 1);
     EXPECT_EQ(l.completed, l.completed_unseen);
   }
+}
+
+TEST(Operations, cancel_all_ends_what_was_to_be_submitted_again) {
+  test_driver d;
+  test_pipe p;
+  life l{.what = request::poll,
+         .fd = p.reader(),
+         .resubmit = 1,
+         .cancel_when_dropped = false,
+         .breaks_chain = false};
+  d.submit(l, nullptr);
+  d.turn(0);
+  d.ops.orphan_all();
+  EXPECT_EQ(d.ops.live(), 1U) << "it has an effect, so it is left to finish";
+  p.put();
+  for (int i = 0; i < 1000 && l.completed == 0; ++i) d.turn();
+  p.take();
+  EXPECT_EQ(d.ops.resubmissions, 1U);
+  EXPECT_EQ(d.ops.cancel_all(), 1U);
+  EXPECT_EQ(d.ops.live(), 0U) << "the kernel has nothing of it";
+  EXPECT_EQ(l.prepared, 1);
+  EXPECT_EQ(l.destroyed, 1);
+}
+
+TEST(Operations, cancel_all_lets_what_disposes_of_something_go_to_the_kernel) {
+  ring::fake_kernel k;
+  test_driver d(1, 64, k);
+  life filler, closing{.cancel_when_dropped = false};
+  d.submit(filler, nullptr);  // takes the only entry
+  k.enter_error = EAGAIN;     // so that no other becomes free
+  d.submit(closing, nullptr);
+  EXPECT_EQ(closing.prepared, 0);
+  EXPECT_EQ(d.ops.cancel_all(), 1U) << "the filler, which is in flight";
+  for (int i = 0; i < 10 && d.ops.live() != 0; ++i) d.turn(0);
+  EXPECT_EQ(closing.prepared, 1);
+  EXPECT_EQ(closing.destroyed, 1);
 }
 
 TEST(Operations, wait_for_blocks_until_the_kernel_has_let_go) {

@@ -10,6 +10,7 @@
 
 #include "kernel/abi.hpp"
 #include "op/operations.hpp"
+#include "ring/choice.hpp"
 
 namespace parkring::op {
 
@@ -86,6 +87,12 @@ inline const detail::record_type& test_type(bool breaks_chain = true) {
   return breaks_chain ? type : lenient;
 }
 
+/// The kernel that a runtime would get here.
+inline kernel::kernel& kernel_at_hand() {
+  static kernel::kernel& chosen = *ring::try_kernel(ring::wanted_kernel::any).served_by;
+  return chosen;
+}
+
 /// A ring of the kernel at hand with the operations on it, driven by hand.
 struct test_driver {
   detail::waiter_list ready;
@@ -93,7 +100,7 @@ struct test_driver {
   operations ops;
 
   explicit test_driver(unsigned entries = 8, std::size_t limit = 1024,
-                       kernel::kernel& k = kernel::linux_kernel())
+                       kernel::kernel& k = kernel_at_hand())
       : ring(k, {.entries = entries}), ops(ring, ready, limit) {
     const int answer = ring.bind_to_this_thread();
     PARKRING_CHECK(answer == 0, "the test needs a ring");

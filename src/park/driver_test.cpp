@@ -33,7 +33,7 @@ struct timer : detail::timer_node {
 struct rig {
   detail::waiter_list ready;
   driver d;
-  explicit rig(unsigned entries = 8, kernel::kernel& k = kernel::linux_kernel())
+  explicit rig(unsigned entries = 8, kernel::kernel& k = op::kernel_at_hand())
       : d(k, {.entries = entries}, 64, ready) {
     EXPECT_EQ(d.ring.bind_to_this_thread(), 0);
   }

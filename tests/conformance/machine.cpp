@@ -10,6 +10,7 @@
 #include <parkring/sim/world.hpp>
 
 #include "ring/capabilities.hpp"
+#include "support/machine.hpp"
 #include "support/scratch.hpp"
 
 namespace parkring::conformance {
@@ -36,14 +37,14 @@ bool in_memory(const std::filesystem::path& where) {
   return ::statfs(where.c_str(), &s) == 0 && s.f_type == tmpfs;
 }
 
-// The first place for temporary files that is on a disk, or the first one.
-std::filesystem::path on_disk() {
-  const std::filesystem::path usual = std::filesystem::temp_directory_path();
+// The first place for temporary files that is on a disk.
+std::optional<std::filesystem::path> on_disk() {
   for (const std::filesystem::path& where :
-       {usual, std::filesystem::path("/var/tmp"), std::filesystem::current_path()}) {
+       {std::filesystem::temp_directory_path(), std::filesystem::path("/var/tmp"),
+        std::filesystem::current_path()}) {
     if (std::filesystem::is_directory(where) && !in_memory(where)) return where;
   }
-  return usual;
+  return std::nullopt;
 }
 
 bool has_rings(std::string& why) {
@@ -54,7 +55,12 @@ bool has_rings(std::string& why) {
 
 std::unique_ptr<machine> linux_disk(std::string& why) {
   if (!has_rings(why)) return nullptr;
-  return std::make_unique<real_machine>(kernel::linux_kernel(), on_disk());
+  const auto where = on_disk();
+  if (!where) {
+    why = "neither the directory for temporary files, nor /var/tmp, nor this one is on a disk";
+    return nullptr;
+  }
+  return std::make_unique<real_machine>(kernel::linux_kernel(), *where);
 }
 
 std::unique_ptr<machine> linux_tmpfs(std::string& why) {
@@ -67,10 +73,11 @@ std::unique_ptr<machine> linux_tmpfs(std::string& why) {
 }
 
 std::unique_ptr<machine> threads(std::string&) {
-  return std::make_unique<real_machine>(kernel::threads_kernel(), on_disk());
+  return std::make_unique<real_machine>(kernel::threads_kernel(),
+                                        on_disk().value_or(std::filesystem::temp_directory_path()));
 }
 
-// A world whose seed is always the same, entered as long as the machine lives.
+// A world, entered as long as the machine lives.
 class simulated_machine final : public machine {
  public:
   simulated_machine() { world_.create_directory(root_); }
@@ -81,7 +88,7 @@ class simulated_machine final : public machine {
 
  private:
   std::string root_ = "/root";
-  sim::world world_{1};
+  sim::world world_{testing::seed()};
   sim::world::entered inside_{world_};
 };
 

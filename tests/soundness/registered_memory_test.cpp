@@ -106,29 +106,38 @@ TEST(RegisteredMemory, a_locked_buffer_and_its_file_may_be_let_go_on_another_thr
 }
 
 // case 24: after its ring died, after the runtime died
-TEST(RegisteredMemory, a_buffer_outlives_its_runtime) {
-  PARKRING_NEEDS_REAL("threads");
+pr::buffer left_by_a_runtime() {
   pipe_pair pipe;
-  std::optional<pr::buffer> b;
+  pr::buffer b;
   {
     pr::runtime rt;
     rt.run(
-        [](pipe_pair& p, std::optional<pr::buffer>& out) -> pr::task<> {
+        [](pipe_pair& p, pr::buffer& out) -> pr::task<> {
           auto f = co_await pr::fs::open(p.read_path());
-          out.emplace(16);
+          out = pr::buffer(16);
           pr::spawn([](pr::fs::file file,
                        pr::buffer& into) -> pr::task<> { (void)co_await file.read_at(into, 0); },
-                    std::move(f), std::ref(*out))
+                    std::move(f), std::ref(out))
               .detach();
           co_await pr::nop();
-          EXPECT_TRUE(out->locked());
+          EXPECT_TRUE(out.locked());
         },
         std::ref(pipe), std::ref(b));
   }
-  EXPECT_FALSE(b->locked());
-  std::memset(b->bytes().data(), 'x', 16);
-  EXPECT_EQ(b->text(), std::string(16, 'x'));
-  std::thread([&] { b.reset(); }).join();
+  EXPECT_FALSE(b.locked());
+  std::memset(b.bytes().data(), 'x', 16);
+  EXPECT_EQ(b.text(), std::string(16, 'x'));
+  return b;
+}
+
+TEST(RegisteredMemory, a_buffer_outlives_its_runtime) {
+  pr::buffer b = left_by_a_runtime();
+  b = {};
+}
+
+TEST(RegisteredMemory, a_buffer_outlives_its_runtime_and_ends_on_another_thread) {
+  PARKRING_NEEDS_REAL("threads");
+  std::thread([b = left_by_a_runtime()]() mutable { b = {}; }).join();
 }
 
 std::string message_of(pr::buffer& b) {

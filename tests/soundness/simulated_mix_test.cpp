@@ -36,6 +36,7 @@ struct mix {
   sim::world& w;
   sim::world::pipe pipe;
   std::uint64_t steps_done = 0;
+  std::uint64_t chains_done = 0;
 
   std::chrono::nanoseconds moment() const {
     return std::chrono::nanoseconds(w.random(w.chance(0.2) ? 200'000 : 5'000));
@@ -108,12 +109,17 @@ pr::task<> one_step(mix& m, pr::fs::file& f, int depth) {
     case 5:
       (void)co_await pr::timeout(m.moment(), write_the_pipe(m));
       break;
-    case 6: {
-      pr::buffer page(512);
+    case 6: {  // what is behind the sync is held until that has ended
+      pr::buffer page(512), next(64);
       std::ranges::fill(page.bytes(), static_cast<std::byte>(byte_at(0)));
-      (void)co_await pr::timeout(m.moment(),
-                                 pr::as_result(pr::link(f.write_at(page, 0, 64), f.datasync())));
+      std::ranges::fill(next.bytes(), static_cast<std::byte>(byte_at(64)));
+      const std::chrono::nanoseconds time(m.w.random(1'500'000));  // a sync takes about half of it
+      const auto ended = co_await pr::timeout(
+          time,
+          pr::as_result(pr::link(f.write_at(page, 0, 64), f.datasync(), f.write_at(next, 64))));
+      if (ended && *ended) ++m.chains_done;
       co_await page.returned();
+      co_await next.returned();
       break;
     }
     case 7:
@@ -174,8 +180,12 @@ pr::task<> work_for_a_while(mix& m) {
 
 enum class end { by_itself, torn_down, power_cut };
 
-// Gives the number of steps that were done.
-std::uint64_t run_once(std::uint64_t seed, end how) {
+struct work_done {
+  std::uint64_t steps = 0;
+  std::uint64_t chains = 0;
+};
+
+void run_once(std::uint64_t seed, end how, work_done& done) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   sim::world w(seed);
   std::string content(size, ' ');
@@ -185,7 +195,7 @@ std::uint64_t run_once(std::uint64_t seed, end how) {
   const auto frames = pr::detail::frames_out();
   pr::runtime_options options;
   constexpr unsigned sizes[] = {1, 2, 8, 256};
-  options.entries = std::max(sizes[w.random(4)], 2u);  // a chain of two must fit
+  options.entries = sizes[w.random(4)];  // where a chain does not fit it is refused
   if (w.chance(0.3)) options.max_operations = 3 + w.random(4);
   w.set_faults(sim::faults::bearable(0.05));
   if (how == end::power_cut) w.cut_at_step(20 + w.random(600));
@@ -214,7 +224,8 @@ std::uint64_t run_once(std::uint64_t seed, end how) {
   EXPECT_EQ(w.open_descriptors(), 0u);
   EXPECT_EQ(pr::detail::frames_out(), frames);
   EXPECT_TRUE(memory_is_in_order());
-  return m.steps_done;
+  done.steps += m.steps_done;
+  done.chains += m.chains_done;
 }
 
 class Mix : public ::testing::TestWithParam<end> {};
@@ -233,11 +244,12 @@ INSTANTIATE_TEST_SUITE_P(Ends, Mix,
                          });
 
 TEST_P(Mix, leaves_nothing_wherever_it_ends) {
-  std::uint64_t steps = 0;
+  work_done done;
   constexpr int seeds = under_tsan ? 200 : 1500;
   for (std::uint64_t seed = 1; seed <= seeds && !HasFailure(); ++seed)
-    steps += run_once(seed, GetParam());
-  EXPECT_GT(steps, std::uint64_t{seeds}) << "hardly anything was done";
+    run_once(seed, GetParam(), done);
+  EXPECT_GT(done.steps, std::uint64_t{seeds}) << "hardly anything was done";
+  EXPECT_GT(done.chains, std::uint64_t{seeds} / 20) << "hardly a chain came to its end";
 }
 
 }  // namespace

@@ -33,6 +33,20 @@ namespace {
 constexpr pr::fs::open_options rw{.access = pr::fs::access::read_write,
                                   .inline_first = pr::fs::inline_mode::never};
 
+// ---- a close that fails when what it closes is done with ----
+
+TEST(FailedClose, does_not_make_a_sync_of_a_directory_fail) {
+  sim::world w(1);
+  sim::faults f;
+  f.callback = [](const sim::operation& op) -> std::optional<sim::injected> {
+    if (op.name == "CLOSE") return sim::injected{.what = sim::fault::error, .error = EIO};
+    return std::nullopt;
+  };
+  w.set_faults(f);
+  w.run([] { return pr::fs::sync_directory("/"); });
+  EXPECT_NE(w.trace().find("CLOSE"), std::string::npos) << "none was asked for";
+}
+
 // ---- case 10: both orders of cancel and completion ----
 
 // One of the faults that decide who wins, or all by chance, which is what a world does unasked.
@@ -386,6 +400,37 @@ TEST(NeverCompletes, a_teardown_ends_in_virtual_time_and_reports_what_it_leaves)
   EXPECT_EQ(r.status, 0) << r;
   EXPECT_NE(r.output.find("did not give back"), std::string::npos) << r;
   EXPECT_NE(r.output.find("1 read_at"), std::string::npos) << r;
+}
+
+TEST(NeverCompletes, handles_do_not_free_what_a_leaked_request_uses) {
+  const auto r = in_child([] {
+    sim::world w(35);
+    const sim::world::entered inside(w);
+    const auto pipe = w.make_pipe();
+    pr::fs::file file;
+    pr::buffer buffer;
+    std::byte* memory = nullptr;
+    {
+      pr::runtime rt({.shutdown_patience = 1h});
+      file = rt.run(reader_of(pipe.read_end));
+      buffer = pr::buffer(4096);
+      memory = buffer.bytes().data();
+      sim::faults f;
+      f.never_completes = {.probability = 1, .path = "pipe"};
+      w.set_faults(f);
+      auto stuck = rt.spawn(file.read_at(buffer, 0));
+      rt.run(pr::sleep_for(1ms));
+    }
+    if (!buffer.locked()) return 2;
+    const auto before = w.open_descriptors();
+    file = {};
+    buffer = {};
+    if (w.open_descriptors() != before) return 3;  // its number would be free for others
+    memory[0] = std::byte{1};                      // a fault, were it unmapped
+    return 0;
+  });
+  EXPECT_EQ(r.status, 0) << r;
+  EXPECT_NE(r.output.find("did not give back"), std::string::npos) << r;
 }
 
 // ---- short transfers and interruptions ----

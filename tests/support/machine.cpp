@@ -26,18 +26,23 @@ std::unique_ptr<place>& the_place() {
   return instance;
 }
 
-class worlds : public ::testing::EmptyTestEventListener {
+std::uint64_t seed_now = 1;
+
+class seeds : public ::testing::EmptyTestEventListener {
   void OnTestIterationStart(const ::testing::UnitTest&, int iteration) override {
-    seed_ = chosen_seed() + static_cast<std::uint64_t>(iteration);
+    seed_now = chosen_seed() + static_cast<std::uint64_t>(iteration);
   }
+};
+
+class worlds : public ::testing::EmptyTestEventListener {
   void OnTestStart(const ::testing::TestInfo&) override {
-    the_place() = std::make_unique<place>(seed_);
+    the_place() = std::make_unique<place>(seed_now);
   }
   void OnTestPartResult(const ::testing::TestPartResult& result) override {
     if (!result.failed() || told_ || the_place() == nullptr) return;
     told_ = true;
     std::printf("seed %llu, after %llu steps; the last events:\n%s",
-                static_cast<unsigned long long>(seed_),
+                static_cast<unsigned long long>(seed_now),
                 static_cast<unsigned long long>(the_place()->world.steps()),
                 the_place()->world.trace(30).c_str());
   }
@@ -45,13 +50,14 @@ class worlds : public ::testing::EmptyTestEventListener {
     told_ = false;
     the_place() = nullptr;
   }
-  std::uint64_t seed_ = 1;
   bool told_ = false;
 };
 
 const bool installed = [] {
   // Before main, which takes the list as it then is; gtest owns it from there on.
-  if (runs_simulated()) ::testing::UnitTest::GetInstance()->listeners().Append(new worlds);
+  auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
+  listeners.Append(new seeds);
+  if (runs_simulated()) listeners.Append(new worlds);
   return true;
 }();
 
@@ -60,6 +66,11 @@ const bool installed = [] {
 sim::world* simulated() noexcept {
   static_cast<void>(installed);
   return the_place() != nullptr ? &the_place()->world : nullptr;
+}
+
+std::uint64_t seed() noexcept {
+  static_cast<void>(installed);
+  return seed_now;
 }
 
 bool runs_simulated() noexcept {

@@ -56,14 +56,14 @@ class [[nodiscard("a request does nothing until it is awaited")]] simple_operati
     }
     [[nodiscard]] bool await_done() const noexcept { return this->answer != op_waiter::no_answer; }
     value_type await_resume() {
-      if constexpr (std::is_void_v<value_type> && std::is_same_v<Waiter, op_waiter>) {
+      if constexpr (std::is_void_v<value_type>) {
         if (this->answer < 0) [[unlikely]]
           fail();
-      } else {  // a value, or a waiter that may have been told of a failure beside the answer
+      } else {
         auto value = await_outcome();
         if (!value) [[unlikely]]
           throw io_error(std::move(value).error());
-        if constexpr (!std::is_void_v<value_type>) return std::move(*value);
+        return std::move(*value);
       }
     }
     std::expected<value_type, error> await_outcome() {

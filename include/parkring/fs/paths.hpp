@@ -39,15 +39,12 @@ struct path_request {
   error failure(int number) const;
 };
 
-struct sync_directory_waiter : op_waiter {
-  int sync_error = 0;  // errno of the sync, when opening went well
-};
 struct sync_directory_request {
   using value_type = void;
   shared_names names;
   void start(op_waiter& w) noexcept;
   bool ready(op_waiter& w) noexcept;
-  std::expected<void, error> value(op_waiter& w) const;
+  std::expected<void, error> value(op_waiter&) const noexcept { return {}; }
   error failure(int number) const;
 };
 
@@ -71,8 +68,7 @@ struct path_size_request {
 namespace parkring::fs {
 
 using path_operation = detail::simple_operation<detail::path_request>;
-using sync_directory_operation =
-    detail::simple_operation<detail::sync_directory_request, detail::sync_directory_waiter>;
+using sync_directory_operation = detail::simple_operation<detail::sync_directory_request>;
 using path_size_operation =
     detail::simple_operation<detail::path_size_request, detail::path_size_waiter>;
 
@@ -120,11 +116,13 @@ using path_size_operation =
 /// A file's own `sync` makes its content durable, not its name: after a power cut a file that was
 /// created and synced may be gone, and one that was renamed may have its old name, until the
 /// directory that holds the name has been synced.
-/// *Completes when* the device has the directory (open with O_DIRECTORY, fsync(2), close(2): one
-/// record does all three). *Owns* the path and the descriptor. *Thread*: inside a task. *Drop*:
-/// what has begun goes on in the background or ends between two of its steps; the descriptor
-/// closes. *Errors*: `io_error`: no directory (ENOTDIR, ENOENT); EIO as with `file::sync`: what was
-/// changed since the last success may be gone, and a second try proves nothing.
+/// An empty path is the current directory, so that `path.parent_path()` is right for every name.
+/// *Completes when* the device has the directory (open with O_DIRECTORY, fsync(2)); what was opened
+/// for it closes in the background. *Owns* the path and the descriptor. *Thread*: inside a task.
+/// *Drop*: what has begun goes on in the background or ends between opening and syncing; the
+/// descriptor closes. *Errors*: `io_error`: no directory (ENOTDIR, ENOENT); EIO as with
+/// `file::sync`: what was changed since the last success may be gone, and a second try proves
+/// nothing.
 [[nodiscard]] sync_directory_operation sync_directory(const std::filesystem::path& path);
 
 /// The size of the file that `path` leads to, in bytes (statx(2)).

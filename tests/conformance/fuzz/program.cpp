@@ -92,6 +92,13 @@ constexpr abi::op changing[] = {
 constexpr abi::op looking[] = {abi::op_read,       abi::op_read,  abi::op_readv,
                                abi::op_read_fixed, abi::op_statx, abi::op_nop};
 
+constexpr abi::op waiting[] = {
+    abi::op_read,         abi::op_read,           abi::op_read,        abi::op_write,
+    abi::op_write,        abi::op_write,          abi::op_poll_add,    abi::op_poll_add,
+    abi::op_async_cancel, abi::op_async_cancel,   abi::op_poll_remove, abi::op_link_timeout,
+    abi::op_timeout,      abi::op_timeout_remove, abi::op_close,
+};
+
 // Whether a failure of it ends its chain on every machine; see Links in links_test.cpp.
 bool ends_its_chain(abi::op opcode) {
   switch (opcode) {
@@ -153,6 +160,16 @@ operation some_operation(dice& d, abi::op opcode) {
   return o;
 }
 
+operation some_wait(dice& d) {
+  operation o;
+  o.opcode = d.one_of(waiting);
+  o.place = d.below(pipes);
+  o.length = d.one_in(4) ? d.below(3) : some_length(d);
+  o.flags = d.below(4);
+  o.pattern = static_cast<std::uint8_t>(d.next());
+  return o;
+}
+
 }  // namespace
 
 program generate(std::uint64_t seed, unsigned steps) {
@@ -160,7 +177,7 @@ program generate(std::uint64_t seed, unsigned steps) {
   program p;
   while (p.size() < steps) {
     step s;
-    const unsigned shape = d.below(10);
+    const unsigned shape = d.below(12);
     if (shape < 6) {
       s.operations.push_back(some_operation(d, d.one_of(changing)));
     } else if (shape < 9) {
@@ -175,6 +192,10 @@ program generate(std::uint64_t seed, unsigned steps) {
         if (d.one_in(2) && o.opcode != abi::op_close && !o.by_place) o.place = place;
         s.operations.push_back(o);
       }
+    } else if (shape < 11) {
+      s.how = step::shape::waits;
+      const unsigned count = 3 + d.below(6);
+      while (s.operations.size() < count) s.operations.push_back(some_wait(d));
     } else {
       s.how = step::shape::batch;
       const unsigned count = 2 + d.below(6);
@@ -254,16 +275,26 @@ std::string describe(const operation& o) {
   return out.str();
 }
 
+std::string describe_wait(const operation& o) {
+  std::ostringstream out;
+  const char* name = abi::op_name(o.opcode);
+  out << (name != nullptr ? name : "?") << "(pipe " << o.place << ", " << o.length << " bytes, way "
+      << o.flags << ", pattern " << unsigned{o.pattern} << ")";
+  return out.str();
+}
+
 std::string describe(const program& p) {
   std::string text;
   for (std::size_t i = 0; i < p.size(); ++i) {
     const step& s = p[i];
     for (std::size_t k = 0; k < s.operations.size(); ++k) {
       const bool last = k + 1 == s.operations.size();
-      text += (k == 0 ? std::to_string(i) + ". " : std::string("   ")) + describe(s.operations[k]);
+      const operation& o = s.operations[k];
+      text += k == 0 ? std::to_string(i) + ". " : std::string("   ");
+      text += s.how == step::shape::waits ? describe_wait(o) : describe(o);
       if (!last && s.how == step::shape::chain)
         text += s.operations[k].hard_linked ? " =>" : " ->";
-      else if (!last)
+      else if (!last && s.how == step::shape::batch)
         text += " ||";
       text += "\n";
     }

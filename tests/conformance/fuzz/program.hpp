@@ -1,10 +1,11 @@
-// Random programs of file operations whose outcome is determined, so that machines can be compared.
+// Random programs whose outcome is determined, so that machines can be compared.
 //
-// A program is a list of steps, a step a few operations that are submitted together: one alone, a
-// chain, or a batch of operations that change nothing. Descriptors are named by places: what a step
-// opens takes its place when the whole step is done, so that no number of a descriptor matters.
-// Places from `direct_from` on are slots of the table of registered files, which take effect at
-// once: chains open, use and close them.
+// A program is a list of steps, a step a few operations on files that are submitted together: one
+// alone, a chain, or a batch of operations that change nothing; or it is a few operations that wait
+// on pipes and timers (waits.hpp), one after the other. Descriptors are named by places: what a
+// step opens takes its place when the whole step is done, so that no number of a descriptor
+// matters. Places from `direct_from` on are slots of the table of registered files, which take
+// effect at once: chains open, use and close them.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@ namespace abi = parkring::kernel::abi;
 
 inline constexpr unsigned places = 6;
 inline constexpr unsigned direct_from = 4;
+inline constexpr unsigned pipes = 2;               // their places, in steps that wait
 inline constexpr std::uint32_t most_bytes = 8192;  // of one transfer
 /// The names that directories have entries of. All paths are made of them.
 inline constexpr char names[] = {'a', 'b', 'c', 'd'};
@@ -38,7 +40,7 @@ struct operation {
 };
 
 struct step {
-  enum class shape : std::uint8_t { alone, chain, batch };
+  enum class shape : std::uint8_t { alone, chain, batch, waits };
   shape how = shape::alone;
   std::vector<operation> operations;
 };

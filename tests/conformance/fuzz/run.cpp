@@ -53,7 +53,7 @@ struct runner::attempt {
   struct statx status;
 };
 
-runner::runner(kernel::kernel& k, std::string root) : io_(k), root_(std::move(root)) {
+runner::runner(kernel::kernel& k, std::string root) : io_(k), waits_(io_), root_(std::move(root)) {
   fixed_ = io_.memory(most_in_step * most_bytes);
   const iovec region{fixed_, most_in_step * most_bytes};
   EXPECT_EQ(io_.queue().reg(abi::register_buffers, &region, 1), 0);
@@ -96,8 +96,6 @@ abi::sqe runner::entry_of(const operation& o, attempt& a) {
     case abi::op_fallocate:
       return on_file(fallocate(fd, o.flags, o.offset, o.length));
     case abi::op_ftruncate:
-      // Too young for some kernels: the sequence then does without.
-      if (!io_.supports(abi::op_ftruncate)) return nop();
       return on_file(ftruncate(fd, o.offset));
     case abi::op_openat: {
       abi::sqe e = openat(a.path.c_str(), static_cast<int>(o.flags));
@@ -154,6 +152,10 @@ std::string runner::seen(const operation& o, const attempt& a, std::int32_t resu
 }
 
 void runner::run_step(const step& s, std::vector<std::string>& answers) {
+  if (s.how == step::shape::waits) {
+    for (const operation& o : s.operations) answers.push_back(waits_.run(o));
+    return;
+  }
   std::vector<attempt> attempts(s.operations.size());
   std::vector<abi::sqe> entries;
   for (std::size_t i = 0; i < s.operations.size(); ++i) {
@@ -213,12 +215,23 @@ outcome runner::run(const program& p) {
   EXPECT_EQ(io_.mkdir(directory_), 0);
   outcome o;
   for (const step& s : p) run_step(s, o.answers);
+  o.tree.push_back("pipes: " + waits_.end());
   close_all();
   walk(directory_, "", 1, o.tree);
   remove(directory_, 1);
   EXPECT_EQ(io_.unlink(directory_, 0x200), 0) << "a file has a name that is not known";
   io_.forget_order();
   return o;
+}
+
+program generate_for(std::uint64_t seed, unsigned steps, const runner& a, const runner& b) {
+  program p = generate(seed, steps);
+  for (step& s : p) {
+    for (operation& o : s.operations) {
+      if (!a.supports(o.opcode) || !b.supports(o.opcode)) o.opcode = abi::op_nop;
+    }
+  }
+  return p;
 }
 
 std::optional<difference> compare(const outcome& expected, const outcome& got) {

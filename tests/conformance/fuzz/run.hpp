@@ -9,6 +9,7 @@
 
 #include "conformance/client.hpp"
 #include "conformance/fuzz/program.hpp"
+#include "conformance/fuzz/waits.hpp"
 
 namespace parkring::conformance::fuzz {
 
@@ -27,6 +28,7 @@ class runner {
 
   /// Leaves nothing behind.
   [[nodiscard]] outcome run(const program& p);
+  [[nodiscard]] bool supports(unsigned opcode) const { return io_.supports(opcode); }
 
  private:
   struct attempt;
@@ -40,12 +42,18 @@ class runner {
   void close_all();
 
   client io_;
+  waits waits_;
   std::string root_;
   std::string directory_;
   unsigned runs_ = 0;
   char* fixed_;  // registered, a part for each operation of a step
   int open_[direct_from];
 };
+
+/// The program of a seed for both of them: what is too young for one of their kernels both do
+/// without.
+[[nodiscard]] program generate_for(std::uint64_t seed, unsigned steps, const runner& a,
+                                   const runner& b);
 
 struct difference {
   std::size_t operation;  // counted through all steps; their number when only the trees differ
