@@ -188,6 +188,11 @@ dev_t memory_of(int fd) noexcept {
   return memory ? device_of(fd) : 0;
 }
 
+// Whether a transfer with a file in memory is short enough for the ring's thread.
+bool served_in_place(const asked& a) noexcept {
+  return a.count == 1 && a.begin()->iov_len <= longest_in_place;
+}
+
 // What a stream was asked for, when it is tried again or lent; false when there is no memory.
 bool keep_parts(backend& b, request& r, const op_state& s) noexcept {
   if (!is_vectored(r.entry.opcode) || s.copies != nullptr || r.selects_buffer()) return true;
@@ -267,9 +272,8 @@ std::int64_t attempt_rw(backend& b, request& r, op_state& s, int fd) noexcept {
   const asked a(r, s);
   const bool file_waits = (a.flags & nowait) == 0 && s.what != op_state::kind::stream;
   backend::hint& h = b.hint_of(fd);
-  if (file_waits && h.memory != 0 && a.count == 1 && a.begin()->iov_len <= longest_in_place) {
-    if (device_of(fd) == h.memory)
-      return transfer(a.read, fd, a.begin(), static_cast<int>(a.count), a.offset, a.flags);
+  if (file_waits && h.memory != 0 && served_in_place(a)) {
+    if (device_of(fd) == h.memory) return transfer(a.read, fd, a.begin(), 1, a.offset, a.flags);
     b.forget_hint(fd);  // the number has another file
   }
   bool& no_try = a.read ? h.no_try_read : h.no_try_write;
@@ -298,7 +302,8 @@ std::int64_t attempt_rw(backend& b, request& r, op_state& s, int fd) noexcept {
   if (n == -EOPNOTSUPP) {
     no_try = true;
     h.memory = file ? memory_of(fd) : 0;
-    if (h.memory != 0) return attempt_rw(b, r, s, fd);
+    if (h.memory != 0 && served_in_place(a))
+      return transfer(a.read, fd, a.begin(), 1, a.offset, a.flags);
     return file ? lend_transfer(b, r, s, a, fd) : untriable(b, r, s, a, fd);
   }
   return file ? lend_transfer(b, r, s, a, fd) : wait_for_stream(b, r, s);
