@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::size_t hints_kept = 4096;
 constexpr std::uint8_t uses_per_look = 64;
-constexpr std::size_t events_at_once = 128;
 
 }  // namespace
 
@@ -43,7 +42,6 @@ std::unique_ptr<backend> backend::make(int& error) noexcept {
   try {
     auto home = std::make_shared<channel>(std::move(event));
     std::unique_ptr<backend> b(new backend(std::move(epoll), std::move(home)));
-    b->events_.reserve(events_at_once);
     return b;
   } catch (const std::bad_alloc&) {
     error = ENOMEM;
@@ -220,9 +218,10 @@ void backend::take_home() noexcept {
 // What ends here may begin others, which only adds watches; but a cancel among them may end one
 // whose event is still to come.
 int backend::look(std::uint64_t timeout_ns) noexcept {
-  events_.clear();
-  const int answer = watches_.collect(timeout_ns, events_);
-  for (const watches::event& e : events_) {
+  const int answer = watches_.collect(timeout_ns);
+  // New watches may move the list.
+  for (std::size_t i = 0; i < watches_.told().size(); ++i) {
+    const watches::event e = watches_.told()[i];
     if (watches_.stale(e)) continue;
     request& r = *e.of;
     if (r.entry.opcode == abi::op_poll_add)

@@ -176,7 +176,6 @@ class backend final : public emulated::backend {
   std::shared_ptr<channel> home_;
   watches watches_;
   emulated::ring* ring_ = nullptr;
-  std::vector<watches::event> events_;
   detail::intrusive_list<kept> copies_;
   std::unordered_map<int, std::shared_ptr<held_file>> held_;
   std::vector<hint> hints_;
