@@ -18,6 +18,7 @@
 #include <parkring/detail/rw_nowait.hpp>
 
 #include "kernel/threads/backend.hpp"
+#include "kernel/threads/file_identity.hpp"
 
 namespace parkring::kernel::threads {
 
@@ -116,18 +117,6 @@ struct asked {
   return n == -ENOSYS ? -EOPNOTSUPP : n;
 }
 
-// Which file a number means.
-struct file_identity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  bool operator==(const file_identity&) const = default;
-};
-
-file_identity identity_of(int fd) noexcept {
-  struct stat s;
-  return ::fstat(fd, &s) == 0 ? file_identity{s.st_dev, s.st_ino} : file_identity{};
-}
-
 struct rw_job final : job {
   void run() override {
     // A plain descriptor of a file is the program's, who may have put another file there.
@@ -156,7 +145,6 @@ struct rw_job final : job {
 
   bool read = true;
   int flags = 0;
-  int fd = -1;
   bool plain = false;
   file_identity meant;  // if it is plain
   std::int64_t offset = -1;
@@ -226,6 +214,7 @@ std::int64_t lend_transfer(backend& b, request& r, op_state& s, const asked& a, 
     }
     j->plain = file && j->file == nullptr;
     if (j->plain) j->meant = identity_of(fd);
+    j->interruptible = !file;
     b.lend(r, std::move(j), file ? worker_class::bounded : worker_class::ready);
     return taken;
   } catch (const std::bad_alloc&) {
