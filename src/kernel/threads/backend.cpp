@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <new>
 #include <utility>
 
+#include "kernel/threads/file_identity.hpp"
 #include "kernel/threads/registry.hpp"
 
 namespace parkring::kernel::threads {
@@ -312,6 +314,19 @@ void backend::close_inherited() noexcept {
 }
 
 bool backend::is_open(int fd) noexcept { return ::fcntl(fd, F_GETFD) >= 0; }
+
+bool backend::acts_on(const request& r, int fd) noexcept {
+  const auto& s = r.scratch_as<op_state>();
+  if (s.watch < 0 && s.lent == nullptr) return false;
+  const int own = s.watch >= 0 ? watches_.descriptor(s.watch) : s.lent->fd;
+  constexpr int kcmp_file = 0;
+  const pid_t self = ::getpid();
+  if (const long order = ::syscall(SYS_kcmp, self, self, kcmp_file, own, fd); order >= 0)
+    return order == 0;
+  // Where kcmp(2) is forbidden: the same number, with a file of the same inode.
+  const file_identity now = identity_of(fd);
+  return r.file == fd && now != file_identity{} && identity_of(own) == now;
+}
 
 int backend::install(int file, bool close_on_exec) noexcept {
   const int fd = ::fcntl(file, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
