@@ -45,6 +45,17 @@ TEST_P(Poll, a_hang_up_is_told_unasked) {
   EXPECT_NE(io().next(waiting).res & POLLHUP, 0);
 }
 
+TEST_P(Poll, a_poll_for_nothing_is_told_of_a_hang_up) {
+  const std::uint64_t once = io().start(poll(ends_[0], 0));
+  const std::uint64_t many = io().start(poll(ends_[0], 0, abi::poll_add_multi));
+  EXPECT_EQ(say("x"), 1);
+  EXPECT_TRUE(io().silent(once));
+  EXPECT_TRUE(io().silent(many));
+  EXPECT_EQ(io().close(ends_[1]), 0);
+  EXPECT_EQ(io().next(once).res, POLLHUP);
+  EXPECT_EQ(io().next(many).res, POLLHUP);
+}
+
 TEST_P(Poll, a_writer_learns_that_its_reader_is_gone) {
   EXPECT_EQ(io().close(ends_[0]), 0);
   EXPECT_NE(io().run(poll(ends_[1], POLLOUT)) & POLLERR, 0);

@@ -187,6 +187,37 @@ TEST_P(Queue, a_wait_for_several_completions_returns_when_they_are_there) {
   EXPECT_EQ(n, 3u);
 }
 
+TEST_P(Queue, who_submits_less_than_was_meant_does_not_wait) {
+  ring::ring& r = io().queue();
+  const abi::timespec64 hour{.tv_sec = 3600, .tv_nsec = 0};
+  io().push(timeout(&hour));
+  io().submit();
+  // There are no entries, so that nothing is waited for.
+  EXPECT_EQ(served_by().enter(r.memory(), 1, 1, abi::enter_getevents, nullptr, 0), 0);
+}
+
+TEST_P(Queue, a_drain_inside_a_chain_drains_the_chain) {
+  int ends[2];
+  ASSERT_EQ(io().make_pipe(ends), 0);
+  io().forget_order();
+  const std::uint64_t reading = io().push(read(ends[0], io().memory(1), 1, at_position));
+  const std::uint64_t head = io().push(linked(nop()));
+  const std::uint64_t drain = io().push(drained(nop()));
+  const std::uint64_t behind = io().push(nop());
+  io().submit();
+  client other(served_by());
+  for (int i = 0; i < 20; ++i) {
+    io().collect();
+    EXPECT_EQ(other.run(nop()), 0);
+  }
+  EXPECT_TRUE(io().order().empty());
+  EXPECT_EQ(other.write(ends[1], "x", at_position), 1);
+  EXPECT_EQ(io().next(reading).res, 1);
+  for (const std::uint64_t name : {head, drain, behind}) EXPECT_EQ(io().next(name).res, 0);
+  EXPECT_LT(io().place(reading), io().place(head));
+  EXPECT_LT(io().place(drain), io().place(behind));
+}
+
 TEST_P(Queue, rings_of_one_machine_do_not_mix_up) {
   client other(served_by());
   const std::uint64_t mine = io().push(nop());

@@ -197,6 +197,54 @@ TEST_P(Registered, waiting_requests_are_cancelled_by_their_slot) {
   EXPECT_EQ(io().next(waiting).res, -ECANCELED);
 }
 
+TEST_P(Registered, a_cancel_by_file_finds_the_file_and_not_the_number) {
+  ASSERT_EQ(sparse_files(1), 0);
+  int ends[2], others[2];
+  ASSERT_EQ(io().make_pipe(ends), 0);
+  ASSERT_EQ(io().make_pipe(others), 0);
+  EXPECT_EQ(io().run(files_update(&ends[0], 1, 0)), 1);
+  const std::uint64_t waiting = io().start(on_slot(read(0, io().memory(8), 8, at_position), 0));
+  EXPECT_TRUE(io().silent(waiting));
+  EXPECT_EQ(io().run(cancel_fd(others[0])), -ENOENT);
+  EXPECT_EQ(io().run(cancel_fd(ends[1])), -ENOENT);
+  // Another file in the slot, and at any number that a machine may have used for it.
+  EXPECT_EQ(io().run(files_update(&others[0], 1, 0)), 1);
+  EXPECT_EQ(io().run(cancel_fd(0, abi::async_cancel_fd_fixed)), -ENOENT);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_EQ(io().run(cancel_fd(io().open(path("f"), O_RDONLY))), -ENOENT);
+  // A number that has another file by now.
+  const std::uint64_t reading = io().start(read(others[0], io().memory(8), 8, at_position));
+  EXPECT_TRUE(io().silent(reading));
+  EXPECT_EQ(io().close(others[0]), 0);
+  int reused = -1;
+  for (int i = 0; i < 64 && reused != others[0]; ++i) reused = io().open(path("f"), O_RDONLY);
+  if (reused == others[0]) {
+    EXPECT_EQ(io().run(cancel_fd(others[0])), -ENOENT);
+  }
+  EXPECT_TRUE(io().silent(reading));
+  EXPECT_TRUE(io().silent(waiting));
+  EXPECT_EQ(io().run(cancel_fd(0, abi::async_cancel_fd_fixed)), 0);
+  EXPECT_EQ(io().next(reading).res, -ECANCELED);
+}
+
+TEST_P(Registered, an_accept_of_many_ends_with_the_slots) {
+  PARKRING_NEEDS(abi::op_socket);
+  ASSERT_EQ(sparse_files(1), 0);
+  loopback where;
+  const int listener = bound_socket(io(), SOCK_STREAM, 8, where);
+  ASSERT_GE(listener, 0);
+  abi::sqe e = into_slot(accept_on(listener), abi::file_index_alloc);
+  e.ioprio = abi::accept_multishot;
+  const std::uint64_t accepting = io().start(e);
+  for (int i = 0; i < 2; ++i) {
+    const int out = io().run(make_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC));
+    EXPECT_EQ(io().run(connect_to(out, where.at(), loopback::size)), 0);
+    const answer a = io().next(accepting);
+    EXPECT_EQ(a.res, i == 0 ? 0 : -ENFILE);
+    EXPECT_EQ(a.more(), i == 0);
+  }
+}
+
 TEST_P(Registered, sockets_live_in_slots_too) {
   PARKRING_NEEDS(abi::op_socket);
   ASSERT_EQ(sparse_files(4), 0);

@@ -302,6 +302,24 @@ TEST_P(Sockets, messages_gather_and_scatter) {
   EXPECT_EQ(std::string(e, 4), "bcde");
 }
 
+TEST_P(Sockets, a_message_that_was_to_be_filled_breaks_its_chain_when_it_is_not) {
+  for (const bool whole : {false, true}) {
+    const connection c = make_connection(io());
+    iovec part{io().memory(8), 8};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const std::uint64_t receiving =
+        io().push(linked(receive_message(c.server, &message, MSG_WAITALL)));
+    const std::uint64_t behind = io().push(nop());
+    io().submit();
+    EXPECT_EQ(say(c.client, whole ? "all of it" : "part"), whole ? 9 : 4);
+    EXPECT_EQ(io().run(shut_down(c.client, SHUT_WR)), 0);
+    EXPECT_EQ(io().next(receiving).res, whole ? 8 : 4);
+    EXPECT_EQ(io().next(behind).res, whole ? 0 : -ECANCELED);
+  }
+}
+
 TEST_P(Sockets, a_receive_in_flight_is_cancelled_and_takes_nothing) {
   const connection c = make_connection(io());
   const std::uint64_t waiting = io().start(receive(c.server, io().memory(8), 8));

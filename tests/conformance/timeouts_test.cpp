@@ -87,6 +87,16 @@ TEST_P(Timeouts, a_timeout_that_counts_still_ends_at_its_time) {
   EXPECT_EQ(io().run(timeout(&moment, 1000)), -ETIME);
 }
 
+TEST_P(Timeouts, other_timeouts_do_not_count) {
+  const std::uint64_t counting = io().start(timeout(&hour, 1));
+  EXPECT_EQ(io().next(io().start(timeout(&moment))).res, -ETIME);
+  io().collect();
+  const std::uint64_t counted = io().start(nop());
+  EXPECT_EQ(io().next(counted).res, 0);
+  EXPECT_EQ(io().next(counting).res, 0);
+  EXPECT_LT(io().place(counted), io().place(counting));
+}
+
 TEST_P(Timeouts, a_removed_timeout_is_cancelled_and_then_unknown) {
   const std::uint64_t target = io().start(timeout(&hour));
   EXPECT_EQ(io().run(timeout_remove(target)), 0);
@@ -185,6 +195,14 @@ TEST_P(Timeouts, a_link_timeout_begins_with_the_request_it_watches) {
 
 TEST_P(Timeouts, a_link_timeout_behind_nothing_is_refused) {
   EXPECT_EQ(io().run(link_timeout(&moment)), -EINVAL);
+}
+
+TEST_P(Timeouts, nothing_runs_without_the_limit_it_was_given) {
+  const abi::timespec64 negative{.tv_sec = -1, .tv_nsec = 0};
+  EXPECT_EQ(io().run_chain({waiting_read(), link_timeout(&negative)}),
+            (std::vector<std::int32_t>{-ECANCELED, -EINVAL}));
+  EXPECT_EQ(io().run_chain({nop(), waiting_read(), link_timeout(&negative), nop()}),
+            (std::vector<std::int32_t>{-ECANCELED, -ECANCELED, -EINVAL, -ECANCELED}));
 }
 
 TEST_P(Timeouts, an_update_reaches_a_link_timeout_when_it_says_so) {

@@ -50,6 +50,9 @@ class backend {
   virtual void let_go(int held) noexcept = 0;
   /// Whether a program has this descriptor open.
   [[nodiscard]] virtual bool is_open(int fd) noexcept = 0;
+  /// Whether an active request acts on the open file that is behind `fd` now: a program's
+  /// descriptor or a held one. Numbers do not tell, they may have other files by now.
+  [[nodiscard]] virtual bool acts_on(const request& r, int fd) noexcept = 0;
   /// Makes a descriptor, that programs may use, of a held file. Or -errno.
   [[nodiscard]] virtual int install(int held, bool close_on_exec) noexcept = 0;
 

@@ -14,14 +14,14 @@ constexpr std::uint32_t cancel_flags = abi::async_cancel_all | abi::async_cancel
 
 }  // namespace
 
-bool ring::matches(const request& r, const wanted& w) const noexcept {
+bool ring::matches(const request& r, const wanted& w) noexcept {
   if (r.entry.opcode == abi::op_link_timeout) return false;
   if ((w.flags & abi::async_cancel_any) != 0) return true;
-  if ((w.flags & abi::async_cancel_fd) != 0 && r.file != w.file) return false;
   if ((w.flags & abi::async_cancel_op) != 0 && r.entry.opcode != w.opcode) return false;
   const bool by_data = (w.flags & (abi::async_cancel_fd | abi::async_cancel_op)) == 0 ||
                        (w.flags & abi::async_cancel_userdata) != 0;
-  return !by_data || r.entry.user_data == w.user_data;
+  if (by_data && r.entry.user_data != w.user_data) return false;
+  return (w.flags & abi::async_cancel_fd) == 0 || (r.file >= 0 && below_.acts_on(r, w.file));
 }
 
 // 0, -ENOENT or -EALREADY.

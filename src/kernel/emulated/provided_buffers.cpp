@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cerrno>
+#include <new>
 
 namespace parkring::kernel::emulated {
 namespace {
@@ -20,10 +21,11 @@ int provided_buffers::register_ring(const abi::buf_reg& asked) {
   if (asked.ring_entries >= 65'536) return -EINVAL;
   if (asked.ring_addr == 0) return -EFAULT;
   if (const auto at = groups_.find(asked.bgid); at != groups_.end()) {
-    if (at->second.ring != nullptr || !at->second.returned.empty()) return -EEXIST;
+    if (at->second.ring != nullptr || !at->second.empty()) return -EEXIST;
   }
   group_state& g = groups_[asked.bgid];
   g = {};
+  g.which = ++groups_made_;
   g.ring = reinterpret_cast<abi::buf*>(asked.ring_addr);
   g.mask = static_cast<std::uint16_t>(asked.ring_entries - 1);
   return 0;
@@ -48,18 +50,19 @@ int provided_buffers::status(abi::buf_status& about) const noexcept {
 int provided_buffers::provide(std::uint16_t group, std::uint64_t at, std::uint32_t length,
                               unsigned count, std::uint16_t first) {
   group_state& g = groups_[group];
+  if (g.which == 0) g.which = ++groups_made_;
   if (g.ring != nullptr) return -EINVAL;
-  const std::size_t before = g.returned.size();
+  const std::size_t before = g.provided.size();
   try {
     for (unsigned i = 0; i < count; ++i) {
       abi::buf b{};
       b.addr = at + std::uint64_t{i} * length;
       b.len = length;
       b.bid = static_cast<std::uint16_t>(first + i);
-      g.returned.push_back(b);
+      g.provided.push_back(b);
     }
   } catch (...) {
-    g.returned.resize(before);  // all or none
+    g.provided.resize(before);  // all or none
     throw;
   }
   return 0;
@@ -69,37 +72,67 @@ int provided_buffers::remove(std::uint16_t group, unsigned count) noexcept {
   const auto at = groups_.find(group);
   if (at == groups_.end()) return -ENOENT;
   if (at->second.ring != nullptr) return -EINVAL;
+  group_state& g = at->second;
   int removed = 0;
-  for (; count != 0 && !at->second.returned.empty(); --count, ++removed)
-    at->second.returned.pop_front();
+  for (; count != 0 && !g.empty(); --count, ++removed) {
+    if (!g.returned.empty())
+      g.returned.pop_back();
+    else
+      g.provided.pop_front();
+  }
   return removed;
 }
 
-bool provided_buffers::take(std::uint16_t group, abi::buf& out) noexcept {
+std::uint64_t provided_buffers::take(std::uint16_t group, abi::buf& out) noexcept {
   const auto at = groups_.find(group);
-  if (at == groups_.end()) return false;
+  if (at == groups_.end()) return 0;
   group_state& g = at->second;
-  if (!g.returned.empty()) {
-    out = g.returned.front();
-    g.returned.pop_front();
-    return true;
+  const bool any = !g.empty() || (g.ring != nullptr && tail_of(g.ring) != g.head);
+  if (!any) return 0;
+  // Now, so that giving it back needs no memory.
+  if (const std::size_t room = g.returned.size() + g.out + 1; g.returned.capacity() < room) {
+    try {
+      g.returned.reserve(2 * room);
+    } catch (const std::bad_alloc&) {
+      return 0;
+    }
   }
-  if (g.ring == nullptr || tail_of(g.ring) == g.head) return false;
-  out = g.ring[g.head++ & g.mask];
-  return true;
+  if (!g.returned.empty()) {
+    out = g.returned.back();
+    g.returned.pop_back();
+  } else if (g.ring != nullptr) {
+    out = g.ring[g.head++ & g.mask];
+  } else {
+    out = g.provided.front();
+    g.provided.pop_front();
+  }
+  ++g.out;
+  return g.which;
 }
 
-void provided_buffers::give_back(std::uint16_t group, const abi::buf& b) {
+// Null when the group has gone meanwhile, with all its buffers.
+provided_buffers::group_state* provided_buffers::find(std::uint16_t group,
+                                                      std::uint64_t which) noexcept {
   const auto at = groups_.find(group);
-  if (at == groups_.end()) return;  // the group has gone meanwhile, with all its buffers
-  group_state& g = at->second;
+  return at != groups_.end() && at->second.which == which ? &at->second : nullptr;
+}
+
+void provided_buffers::used(std::uint16_t group, std::uint64_t which) noexcept {
+  if (group_state* const g = find(group, which)) --g->out;
+}
+
+void provided_buffers::give_back(std::uint16_t group, std::uint64_t which,
+                                 const abi::buf& b) noexcept {
+  group_state* const g = find(group, which);
+  if (g == nullptr) return;
+  --g->out;
   // The one taken last goes back to its place, so that the head is what a program expects.
-  if (g.ring != nullptr && g.ring[static_cast<std::uint16_t>(g.head - 1) & g.mask].bid == b.bid &&
-      g.returned.empty()) {
-    --g.head;
+  if (g->ring != nullptr && g->returned.empty() &&
+      g->ring[static_cast<std::uint16_t>(g->head - 1) & g->mask].bid == b.bid) {
+    --g->head;
     return;
   }
-  g.returned.push_front(b);
+  g->returned.push_back(b);
 }
 
 }  // namespace parkring::kernel::emulated

@@ -96,6 +96,11 @@ int file_slots::install(int fd, std::uint32_t slot) noexcept {
   return slot == abi::file_index_alloc ? at : 0;
 }
 
+bool file_slots::has_place(std::uint32_t slot) const noexcept {
+  if (!made_) return false;
+  return slot == abi::file_index_alloc ? free_slot() >= 0 : slot - 1 < slots_.size();
+}
+
 int file_slots::close(unsigned slot) noexcept {
   if (!made_) return -ENXIO;
   if (slot >= slots_.size()) return -EINVAL;

@@ -31,6 +31,8 @@ class file_slots {
   /// Takes over a descriptor that a request made, into `slot` or, for abi::file_index_alloc, a free
   /// one: what the request answers. On failure the descriptor is let go.
   int install(int fd, std::uint32_t slot) noexcept;
+  /// Whether `install` would succeed.
+  [[nodiscard]] bool has_place(std::uint32_t slot) const noexcept;
   /// Empties a slot: 0, -EBADF, or -ENXIO without a table.
   int close(unsigned slot) noexcept;
   /// Where `allocate` and `install` look for free slots.

@@ -29,6 +29,9 @@ struct request : detail::list_node {  // on the ring's list of active or deferre
   stage at = stage::gone;
   bool cancel_asked = false;  // the backend was asked once
   int refused = 0;            // why it cannot begin, as a positive errno
+  // What was posted last counts as a failure for its chain: of a zero-copy send, before its
+  // notification.
+  bool posted_failure = false;
 
   /// What the request acts on: a descriptor, or what `backend::hold` gave for a registered file.
   /// -1 when the opcode has none.
@@ -41,6 +44,7 @@ struct request : detail::list_node {  // on the ring's list of active or deferre
 
   abi::buf chosen{};  // a provided buffer, while one is chosen
   bool has_chosen = false;
+  std::uint64_t chosen_from = 0;  // which group, see provided_buffers.hpp
   request* rest = nullptr;        // of its chain, in stage `waiting`
   request* same_chain = nullptr;  // of the index by user_data
   request* timer = nullptr;       // the link timeout that watches over it, active
@@ -55,6 +59,10 @@ struct request : detail::list_node {  // on the ring's list of active or deferre
   T& scratch_as() noexcept {
     static_assert(sizeof(T) <= scratch_size && alignof(T) <= 16);
     return *std::launder(reinterpret_cast<T*>(scratch));
+  }
+  template <class T>
+  const T& scratch_as() const noexcept {
+    return const_cast<request*>(this)->scratch_as<T>();
   }
   template <class T>
   T& make_scratch() noexcept {

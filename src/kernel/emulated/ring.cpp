@@ -122,7 +122,9 @@ int ring::enter(unsigned to_submit, unsigned min_complete, unsigned flags, const
   below_.harvest();
   begin_all();
   fire_timeouts();
-  if ((flags & abi::enter_getevents) == 0) return static_cast<int>(consumed);
+  // Who has submitted less than it meant to is told at once, without waiting.
+  if ((flags & abi::enter_getevents) == 0 || consumed != to_submit)
+    return static_cast<int>(consumed);
   flush_overflow();
   int answer = 0;
   const unsigned enough = std::min(min_complete, memory_.cq_entries);
@@ -151,8 +153,13 @@ void ring::put(std::uint64_t user_data, std::int32_t result, std::uint32_t flags
   // the head when it has reaped.
   const std::uint32_t head = __atomic_load_n(memory_.cq_head, __ATOMIC_ACQUIRE);
   if (!overflow_.empty() || *memory_.cq_tail - head == memory_.cq_entries) {
-    overflow_.push_back({user_data, result, flags});
-    __atomic_fetch_or(memory_.sq_flags, abi::sq_cq_overflow, __ATOMIC_RELAXED);
+    try {
+      overflow_.push_back({user_data, result, flags});
+      __atomic_fetch_or(memory_.sq_flags, abi::sq_cq_overflow, __ATOMIC_RELAXED);
+    } catch (const std::bad_alloc&) {
+      // Lost, and counted, as Linux does it.
+      __atomic_fetch_add(memory_.cq_overflow, 1, __ATOMIC_RELAXED);
+    }
     return;
   }
   memory_.cqes[*memory_.cq_tail & memory_.cq_mask] = {user_data, result, flags};
@@ -181,6 +188,7 @@ std::uint32_t ring::buffer_flags(request& r, std::int32_t result) noexcept {
     return 0;
   }
   r.has_chosen = false;
+  provided_.used(r.entry.buf_group, r.chosen_from);
   return abi::cqe_f_buffer | std::uint32_t{r.chosen.bid} << abi::cqe_buffer_shift;
 }
 
@@ -188,8 +196,11 @@ bool ring::full() const noexcept { return !overflow_.empty() || ready() == memor
 
 bool ring::post(request& r, std::int32_t result, std::uint32_t flags) noexcept {
   if (full()) return false;
-  if (result >= 0 && r.entry.file_index != 0 && r.entry.opcode == abi::op_accept)
+  if (result >= 0 && r.entry.file_index != 0 && r.entry.opcode == abi::op_accept) {
+    if (!files_.has_place(r.entry.file_index)) return false;
     result = files_.install(result, r.entry.file_index);
+  }
+  r.posted_failure = failed(r, result);
   put(r.entry.user_data, result, flags | buffer_flags(r, result) | abi::cqe_f_more);
   return true;
 }
@@ -210,7 +221,8 @@ void ring::complete(request& r, std::int32_t result, std::uint32_t flags) noexce
 
 int ring::choose_buffer(request& r) noexcept {
   if (!r.selects_buffer() || r.has_chosen) return 0;
-  if (!provided_.take(r.entry.buf_group, r.chosen)) return -ENOBUFS;
+  r.chosen_from = provided_.take(r.entry.buf_group, r.chosen);
+  if (r.chosen_from == 0) return -ENOBUFS;
   r.has_chosen = true;
   r.memory = reinterpret_cast<std::byte*>(r.chosen.addr);
   // Of messages the field is no number of bytes; of a vector of one part the backend makes it one.
@@ -223,7 +235,7 @@ void ring::give_back_buffer(request& r) noexcept {
   if (!r.has_chosen) return;
   r.has_chosen = false;
   r.memory = nullptr;
-  provided_.give_back(r.entry.buf_group, r.chosen);
+  provided_.give_back(r.entry.buf_group, r.chosen_from, r.chosen);
 }
 
 bool ring::in_registered_buffer(unsigned index, std::uint64_t at,
@@ -247,6 +259,8 @@ bool ring::failed(const request& r, std::int32_t result) const noexcept {
     case abi::op_write_fixed:
     case abi::op_readv:
     case abi::op_writev:
+    case abi::op_readv_fixed:
+    case abi::op_writev_fixed:
     case abi::op_splice:
     case abi::op_tee:
       return static_cast<std::uint32_t>(result) != r.length;
@@ -254,6 +268,8 @@ bool ring::failed(const request& r, std::int32_t result) const noexcept {
     case abi::op_sendmsg:
     case abi::op_recv:
     case abi::op_recvmsg:
+    case abi::op_send_zc:
+    case abi::op_sendmsg_zc:
       return (r.entry.msg_flags & 0x100u /* MSG_WAITALL */) != 0 &&
              static_cast<std::uint32_t>(result) < r.length;
     default:
@@ -264,9 +280,13 @@ bool ring::failed(const request& r, std::int32_t result) const noexcept {
 void ring::end(request& r, std::int32_t result, std::uint32_t flags) noexcept {
   PARKRING_CHECK(r.at == stage::active, "a request ends once, after it has begun");
   flags |= buffer_flags(r, result);
-  const bool bad = failed(r, result);
-  if (bad || (r.entry.flags & abi::iosqe_cqe_skip_success) == 0)
+  // A notification tells that memory is free, not how it went: that was posted before.
+  const bool bad = (flags & abi::cqe_f_notif) != 0 ? r.posted_failure : failed(r, result);
+  if (bad || (r.entry.flags & abi::iosqe_cqe_skip_success) == 0) {
     put(r.entry.user_data, result, flags);
+    // Those that wait for a number of completions do not count timeouts.
+    if (r.entry.opcode == abi::op_timeout && result != -ECANCELED) --posted_;
+  }
   if (request* const t = std::exchange(r.timer, nullptr); t != nullptr) {
     t->watched = nullptr;
     disarm(*t);

@@ -7,13 +7,12 @@
 // Order.
 //   * Entries are begun in the order they were submitted, but for chains and drains.
 //   * A chain (IOSQE_IO_LINK) is begun when it is whole: at its first entry without a link flag, or
-//   at
-//     the end of the submission. Its next part begins inside the completion of the one before. A
+//     at the end of the submission. Its next part begins inside the completion of the one before. A
 //     part that fails, or transfers less than asked, ends the rest with -ECANCELED; after
-//     IOSQE_IO_HARDLINK the rest goes on all the same.
-//   * A drained request begins when all submitted before it have ended; what comes after it waits
-//   for
-//     it.
+//     IOSQE_IO_HARDLINK the rest goes on all the same. A chain with a part that is refused at its
+//     submission does not begin.
+//   * A drained request, or a chain with one in it, begins when all submitted before it have ended;
+//     what comes after it waits for it.
 // A completion that finds the queue full waits in `overflow_`, which the next enter empties.
 #pragma once
 
@@ -64,8 +63,8 @@ class ring {
   // ---- what a backend calls ----
 
   /// A completion of a multishot request that stays armed (F_MORE). False, and nothing was done,
-  /// when the queue is full: then the backend gives this answer as the last one, by `complete`, as
-  /// the kernel does.
+  /// when the queue is full or there is no slot for an accepted file: then the backend gives this
+  /// answer as the last one, by `complete`, as the kernel does.
   bool post(request& r, std::int32_t result, std::uint32_t flags = 0) noexcept;
   /// The last completion: `r` is gone when this returns. A descriptor made by OPENAT, OPENAT2,
   /// SOCKET or ACCEPT goes into a slot if the entry asks for it. `flags` may have
@@ -102,6 +101,7 @@ class ring {
   void begin_deferred() noexcept;
   void begin_all() noexcept;
   void begin(request& r) noexcept;
+  void refuse(request& head, int error) noexcept;
   void activate(request& r) noexcept;
   [[nodiscard]] int resolve(request& r) noexcept;
   void serve(request& r) noexcept;
@@ -118,6 +118,7 @@ class ring {
   std::uint32_t buffer_flags(request& r, std::int32_t result) noexcept;
 
   // Timeouts (timeouts.cpp).
+  [[nodiscard]] static int check_timeout(const abi::sqe& e) noexcept;
   int start_timeout(request& r) noexcept;
   void arm(request& r, std::uint64_t deadline_ns);
   void rearm(request& r, std::uint64_t deadline_ns) noexcept;
@@ -135,7 +136,7 @@ class ring {
     std::uint8_t opcode = 0;
     std::uint32_t flags = 0;  // async_cancel_*
   };
-  [[nodiscard]] bool matches(const request& r, const wanted& w) const noexcept;
+  [[nodiscard]] bool matches(const request& r, const wanted& w) noexcept;
   int cancel_one(request& r) noexcept;
   int cancel(const wanted& w, const request* asker) noexcept;
   int cancel_by(const abi::sqe& e, const request* asker) noexcept;
@@ -160,7 +161,7 @@ class ring {
   bool drain_runs_ = false;  // the last to leave `deferred_` was a drain, and has not ended
 
   std::deque<abi::cqe> overflow_;
-  std::uint64_t posted_ = 0;  // completions made
+  std::uint64_t posted_ = 0;  // completions made, but for those of timeouts that were not cancelled
 
   std::map<std::pair<std::uint64_t, std::uint64_t>, request*> timeouts_;  // by deadline, number
   std::vector<request*> counting_;  // timeouts that wait for a number of completions too

@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <deque>
 #include <map>
@@ -48,6 +52,7 @@ class by_hand final : public backend {
   int hold(int fd) noexcept override { return fd; }
   void let_go(int) noexcept override {}
   bool is_open(int fd) noexcept override { return fd >= 0; }
+  bool acts_on(const request& r, int fd) noexcept override { return r.file == fd; }
   int install(int held, bool) noexcept override { return held; }
   std::uint64_t now_ns(clock) noexcept override { return now; }
   void harvest() noexcept override {}
@@ -191,6 +196,162 @@ TEST_F(EmulatedRing, a_drained_request_waits_for_all_before_it_and_holds_up_all_
   ASSERT_NE(below.find(4), nullptr);
   below.end(4, 10);
   EXPECT_EQ(take(), (answers{{2, 10}, {1, 10}, {3, 10}, {4, 10}}));
+}
+
+TEST_F(EmulatedRing, a_drain_inside_a_chain_drains_the_chain) {
+  add_read(1);
+  add_read(2, abi::iosqe_io_link);
+  add_read(3, abi::iosqe_io_drain);
+  add_read(4);
+  enter();
+  EXPECT_EQ(below.find(2), nullptr);
+  EXPECT_EQ(below.find(4), nullptr);
+  below.end(1, 10);
+  enter();
+  ASSERT_NE(below.find(2), nullptr);
+  EXPECT_EQ(below.find(4), nullptr);
+  below.end(2, 10);
+  enter();
+  below.end(3, 10);
+  enter();
+  below.end(4, 10);
+  EXPECT_EQ(take(), (answers{{1, 10}, {2, 10}, {3, 10}, {4, 10}}));
+}
+
+// What counts as short is the sum of the parts; of messages only when all was asked for.
+TEST_F(EmulatedRing, a_short_vector_or_message_ends_its_chain) {
+  constexpr std::uint32_t wait_all = 0x100;
+  const std::array<iovec, 2> parts{iovec{nullptr, 6}, {nullptr, 4}};
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(parts.data());
+  message.msg_iovlen = 2;
+  const auto result_behind = [&](std::uint8_t opcode, std::int32_t result) {
+    abi::sqe& e = add(opcode, 1, abi::iosqe_io_link);
+    const bool is_message = opcode == abi::op_sendmsg || opcode == abi::op_recvmsg;
+    e.addr = is_message ? reinterpret_cast<std::uint64_t>(&message)
+                        : reinterpret_cast<std::uint64_t>(parts.data());
+    e.len = opcode == abi::op_send_zc ? 10 : 2;
+    if (is_message || opcode == abi::op_send_zc) e.msg_flags = wait_all;
+    add(abi::op_nop, 2);
+    enter();
+    if (opcode == abi::op_send_zc) {
+      EXPECT_TRUE(ring_->post(*below.find(1), result));
+      request* const r = below.find(1);
+      std::erase(below.begun, r);
+      ring_->complete(*r, 0, abi::cqe_f_notif);
+    } else {
+      below.end(1, result);
+    }
+    enter();
+    return take().back().result;
+  };
+  for (const auto opcode :
+       {abi::op_readv, abi::op_writev, abi::op_sendmsg, abi::op_recvmsg, abi::op_send_zc}) {
+    EXPECT_EQ(result_behind(opcode, 9), -ECANCELED) << int{opcode};
+    EXPECT_EQ(result_behind(opcode, 10), 0) << int{opcode};
+  }
+  const std::array<iovec, 1> registered{iovec{this, sizeof *this}};
+  ASSERT_EQ(ring_->reg(abi::register_buffers, registered.data(), 1), 0);
+  for (const auto opcode : {abi::op_readv_fixed, abi::op_writev_fixed}) {
+    EXPECT_EQ(result_behind(opcode, 9), -ECANCELED) << int{opcode};
+    EXPECT_EQ(result_behind(opcode, 10), 0) << int{opcode};
+  }
+}
+
+TEST_F(EmulatedRing, nothing_runs_without_the_limit_it_was_given) {
+  const abi::timespec64 invalid{-1, 0};
+  add_read(1, abi::iosqe_io_link);
+  add_timeout(2, invalid, abi::op_link_timeout).flags = abi::iosqe_io_link;
+  add_read(3);
+  EXPECT_EQ(after_enter(), (answers{{1, -ECANCELED}, {2, -EINVAL}, {3, -ECANCELED}}));
+  // Made invalid while its chain was already under way.
+  abi::timespec64 changing{1, 0};
+  add_read(1, abi::iosqe_io_link);
+  add_read(2, abi::iosqe_io_link);
+  add_timeout(3, changing, abi::op_link_timeout);
+  enter();
+  changing.tv_sec = -1;
+  below.end(1, 10);
+  EXPECT_EQ(after_enter(), (answers{{1, 10}, {2, -ECANCELED}, {3, -EINVAL}}));
+  EXPECT_TRUE(below.begun.empty());
+  EXPECT_EQ(ring_->live(), 0U);
+}
+
+TEST_F(EmulatedRing, timeouts_do_not_count_for_those_that_count) {
+  const abi::timespec64 late{1, 0}, soon{0, 2'000};
+  add_timeout(1, late).off = 1;
+  add_timeout(2, soon);
+  enter(1);
+  EXPECT_EQ(take(), (answers{{2, -ETIME}}));
+  add_timeout(3, soon).timeout_flags = abi::timeout_multishot;
+  enter(1);
+  EXPECT_EQ(take(), (answers{{3, -ETIME}}));
+  add(abi::op_nop, 4);
+  EXPECT_EQ(after_enter(), (answers{{4, 0}, {1, 0}}));
+}
+
+TEST_F(EmulatedRing, an_enter_that_took_less_than_was_offered_does_not_wait) {
+  const abi::timespec64 late{1, 0};
+  add_timeout(1, late);
+  EXPECT_EQ(ring_->enter(2, 1, abi::enter_getevents, nullptr, 0), 1);
+  EXPECT_EQ(below.now, 1'000U);
+  EXPECT_EQ(enter(1), 0);
+  EXPECT_EQ(take(), (answers{{1, -ETIME}}));
+}
+
+TEST_F(EmulatedRing, an_accept_of_many_ends_with_the_slots) {
+  abi::rsrc_register sparse{};
+  sparse.nr = 1;
+  sparse.flags = abi::rsrc_register_sparse;
+  ASSERT_EQ(ring_->reg(abi::register_files2, &sparse, sizeof sparse), 0);
+  add(abi::op_accept, 1).file_index = abi::file_index_alloc;
+  enter();
+  request& r = *below.find(1);
+  EXPECT_TRUE(ring_->post(r, 7));
+  EXPECT_FALSE(ring_->post(r, 8));
+  below.end(1, 8);
+  EXPECT_EQ(take(), (answers{{1, 0}, {1, -ENFILE}}));
+}
+
+TEST_F(EmulatedRing, a_buffer_of_a_group_that_has_gone_does_not_enter_its_successor) {
+  struct alignas(4096) buffers {
+    std::array<abi::buf, 4> all{};
+    int enter(ring& r, std::uint16_t first_id) {
+      for (std::uint16_t i = 0; i < 2; ++i) {
+        all[i].addr = first_id;
+        all[i].len = 64;
+        all[i].bid = static_cast<std::uint16_t>(first_id + i);
+      }
+      all[0].resv = 2;  // where the tail is
+      abi::buf_reg where{};
+      where.ring_addr = reinterpret_cast<std::uint64_t>(all.data());
+      where.ring_entries = 4;
+      return r.reg(abi::register_pbuf_ring, &where, 1);
+    }
+  } old, current;
+  ASSERT_EQ(old.enter(*ring_, 10), 0);
+  for (std::uint64_t i = 1; i <= 2; ++i) {
+    add_read(i, abi::iosqe_buffer_select);
+    enter();
+    ASSERT_EQ(ring_->choose_buffer(*below.find(i)), 0);
+  }
+  const abi::buf_reg gone{};
+  ASSERT_EQ(ring_->reg(abi::unregister_pbuf_ring, &gone, 1), 0);
+  ASSERT_EQ(current.enter(*ring_, 20), 0);
+  below.end(1, -EIO);
+  ring_->give_back_buffer(*below.find(2));
+  for (const std::uint16_t id : {20, 21}) {
+    ASSERT_EQ(ring_->choose_buffer(*below.find(2)), 0);
+    EXPECT_EQ(below.find(2)->chosen.bid, id);
+    if (id == 21) break;
+    below.end(2, 1);
+    add_read(2, abi::iosqe_buffer_select);
+    enter();
+  }
+  // What was not used of this group goes out again.
+  ring_->give_back_buffer(*below.find(2));
+  ASSERT_EQ(ring_->choose_buffer(*below.find(2)), 0);
+  EXPECT_EQ(below.find(2)->chosen.bid, 21);
 }
 
 TEST_F(EmulatedRing, a_cancel_gives_what_the_backend_says) {

@@ -1,5 +1,7 @@
 // From entries to requests, and from requests to what begins when.
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -95,9 +97,29 @@ bool is_transfer(std::uint8_t opcode) noexcept {
   }
 }
 
-struct io_vector {
-  std::uint64_t base, length;
+// The parts of a vectored transfer or a message.
+struct vector {
+  const iovec* first = nullptr;
+  std::uint64_t count = 0;
 };
+
+vector vector_of(const abi::sqe& e) noexcept {
+  switch (e.opcode) {
+    case abi::op_readv:
+    case abi::op_writev:
+    case abi::op_readv_fixed:
+    case abi::op_writev_fixed:
+      return {reinterpret_cast<const iovec*>(e.addr), e.len};
+    case abi::op_sendmsg:
+    case abi::op_recvmsg:
+    case abi::op_sendmsg_zc: {
+      const auto* const message = reinterpret_cast<const msghdr*>(e.addr);
+      return message != nullptr ? vector{message->msg_iov, message->msg_iovlen} : vector{};
+    }
+    default:
+      return {};
+  }
+}
 
 }  // namespace
 
@@ -115,6 +137,7 @@ request* ring::allocate() noexcept {
   r.number = submitted_++;
   r.at = stage::waiting;
   r.cancel_asked = false;
+  r.posted_failure = false;
   r.refused = 0;
   r.file = -1;
   r.memory = nullptr;
@@ -179,6 +202,9 @@ unsigned ring::submit(unsigned n) noexcept {
     request& r = *allocated;
     r.entry = memory_.sqes[place];
     r.refused = check(r.entry, last != nullptr);
+    const bool is_timeout =
+        r.entry.opcode == abi::op_timeout || r.entry.opcode == abi::op_link_timeout;
+    if (r.refused == 0 && is_timeout) r.refused = check_timeout(r.entry);
     if (r.entry.opcode == abi::op_link_timeout && last != nullptr &&
         last->entry.opcode == abi::op_link_timeout)
       r.refused = EINVAL;
@@ -189,6 +215,9 @@ unsigned ring::submit(unsigned n) noexcept {
     else
       last->rest = &r;
     last = &r;
+    // A chain is drained as a whole: none of its parts begins before what was submitted before it.
+    first->entry.flags =
+        static_cast<std::uint8_t>(first->entry.flags | (r.entry.flags & abi::iosqe_io_drain));
     // The memory of the entry is the program's again from here on.
     __atomic_store_n(memory_.sq_head, head, __ATOMIC_RELEASE);
     if (!links_on(r.entry)) close_chain();
@@ -232,28 +261,28 @@ void ring::activate(request& r) noexcept {
   index_.add(r);
 }
 
+// A chain is not begun at all when one of its parts is refused.
+void ring::refuse(request& head, int error) noexcept {
+  put(head.entry.user_data, -error, 0);
+  if (head.rest != nullptr) {
+    head.entry.flags = static_cast<std::uint8_t>(head.entry.flags & ~abi::iosqe_cqe_skip_success);
+    cancel_rest(head);
+  }
+  release(head);
+}
+
 void ring::begin(request& r) noexcept {
   activate(r);
   if (stopped_) r.refused = ECANCELED;
-  if (r.refused != 0) {
-    // A chain is not begun at all when one of its parts is refused.
-    const int error = r.refused;
-    put(r.entry.user_data, -error, 0);
-    if (r.rest != nullptr) {
-      r.entry.flags = static_cast<std::uint8_t>(r.entry.flags & ~abi::iosqe_cqe_skip_success);
-      cancel_rest(r);
-    }
-    return release(r);
-  }
+  if (r.refused != 0) return refuse(r, r.refused);
   if (request* const t = r.rest; t != nullptr && t->entry.opcode == abi::op_link_timeout) {
+    t->refused = start_timeout(*t);
+    // Without the limit that it was given it shall not run.
+    if (t->refused != 0) return refuse(r, ECANCELED);
     r.rest = std::exchange(t->rest, nullptr);
     activate(*t);
-    if (const int error = start_timeout(*t); error != 0) {
-      end(*t, -error, 0);
-    } else {
-      r.timer = t;
-      t->watched = &r;
-    }
+    r.timer = t;
+    t->watched = &r;
   }
   if (const int error = resolve(r); error != 0) return end(r, -error, 0);
   if (served_here(r.entry)) return serve(r);
@@ -275,12 +304,12 @@ int ring::resolve(request& r) noexcept {
     r.length = std::min(e.len, longest);
     if (!r.selects_buffer()) r.memory = reinterpret_cast<std::byte*>(e.addr);
   }
-  if (e.opcode == abi::op_readv || e.opcode == abi::op_writev) {
-    const auto* v = reinterpret_cast<const io_vector*>(e.addr);
-    std::uint64_t all = 0;
-    for (std::uint32_t i = 0; v != nullptr && i < e.len && i < 1024; ++i) all += v[i].length;
+  const vector parts = vector_of(e);
+  std::uint64_t all = 0;
+  for (std::uint64_t i = 0; parts.first != nullptr && i < parts.count && i < 1024; ++i)
+    all += parts.first[i].iov_len;
+  if (parts.first != nullptr)
     r.length = static_cast<std::uint32_t>(std::min<std::uint64_t>(all, longest));
-  }
   if (e.opcode == abi::op_splice || e.opcode == abi::op_tee) r.length = e.len;
   const bool fixed = e.opcode == abi::op_read_fixed || e.opcode == abi::op_write_fixed ||
                      (e.opcode == abi::op_send_zc && (e.ioprio & abi::recvsend_fixed_buf) != 0);

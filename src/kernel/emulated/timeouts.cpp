@@ -34,8 +34,8 @@ std::uint64_t ring::deadline_of(const abi::timespec64& t, std::uint32_t flags) n
   return asked > there ? sum(now, asked - there) : now;
 }
 
-int ring::start_timeout(request& r) noexcept {
-  const abi::sqe& e = r.entry;
+// 0, or the positive errno by which a timeout is refused.
+int ring::check_timeout(const abi::sqe& e) noexcept {
   const bool link = e.opcode == abi::op_link_timeout;
   constexpr std::uint32_t known =
       abi::timeout_abs | clocks | abi::timeout_etime_success | abi::timeout_multishot;
@@ -45,8 +45,15 @@ int ring::start_timeout(request& r) noexcept {
   const bool repeats = (e.timeout_flags & abi::timeout_multishot) != 0;
   if (repeats && (link || (e.timeout_flags & abi::timeout_abs) != 0)) return EINVAL;
   if (e.addr == 0) return EFAULT;
+  return valid(*reinterpret_cast<const abi::timespec64*>(e.addr)) ? 0 : EINVAL;
+}
+
+int ring::start_timeout(request& r) noexcept {
+  const abi::sqe& e = r.entry;
+  // It was valid when it was submitted, but the time is read now, and may have been changed.
+  if (const int error = check_timeout(e); error != 0) return error;
   const auto& t = *reinterpret_cast<const abi::timespec64*>(e.addr);
-  if (!valid(t)) return EINVAL;
+  const bool repeats = (e.timeout_flags & abi::timeout_multishot) != 0;
   r.make_scratch<std::uint64_t>() = ns_of(t);  // for the next round of a repeated one
   try {
     arm(r, deadline_of(t, e.timeout_flags));
@@ -95,6 +102,7 @@ void ring::expire(request& r) noexcept {
   const bool repeats = (r.entry.timeout_flags & abi::timeout_multishot) != 0;
   if (repeats && !full() && (r.count_left == 0 || --r.count_left != 0)) {
     put(r.entry.user_data, -ETIME, abi::cqe_f_more);
+    --posted_;
     // From now on, as Linux does it: what was missed is not made up for.
     const auto period = std::max<std::uint64_t>(r.scratch_as<std::uint64_t>(), 1);
     return rearm(r, sum(below_.now_ns(clock::monotonic), period));

@@ -183,6 +183,12 @@ int backend::update_poll(request& r, std::uint32_t events, std::uint32_t) noexce
 
 int backend::hold(int fd) noexcept { return m_.table.duplicate(fd); }
 void backend::let_go(int held) noexcept { m_.table.close(held); }
+bool backend::acts_on(const request& r, int fd) noexcept {
+  const open_object& its = (*r.scratch_as<operation*>()).object;
+  const open_object* const now = m_.table.find(fd);
+  return now != nullptr && its.stream.get() == now->stream.get() &&
+         its.file.get() == now->file.get();
+}
 int backend::install(int held, bool) noexcept { return m_.table.duplicate(held); }
 
 std::uint64_t backend::now_ns(emulated::clock which) noexcept {

@@ -35,6 +35,7 @@ class backend final : public emulated::backend {
   [[nodiscard]] int hold(int fd) noexcept override;
   void let_go(int held) noexcept override;
   [[nodiscard]] bool is_open(int fd) noexcept override { return m_.table.find(fd) != nullptr; }
+  [[nodiscard]] bool acts_on(const emulated::request& r, int fd) noexcept override;
   [[nodiscard]] int install(int held, bool close_on_exec) noexcept override;
   [[nodiscard]] std::uint64_t now_ns(emulated::clock which) noexcept override;
   void harvest() noexcept override;

@@ -21,11 +21,16 @@ constexpr int most_posts = 32;  // of a multishot request at a time
 
 bool many(const request& r) noexcept { return (r.entry.ioprio & abi::accept_multishot) != 0; }
 
+// What is accepted for a slot is for no program that is executed.
+int flags_of(const request& r) noexcept {
+  const int asked = static_cast<int>(r.entry.accept_flags);
+  return r.entry.file_index != 0 ? asked | SOCK_CLOEXEC : asked;
+}
+
 std::int64_t accept_now(const request& r, int fd) noexcept {
   const abi::sqe& e = r.entry;
-  const int made =
-      ::accept4(fd, reinterpret_cast<sockaddr*>(e.addr), reinterpret_cast<socklen_t*>(e.addr2),
-                static_cast<int>(e.accept_flags));
+  const int made = ::accept4(fd, reinterpret_cast<sockaddr*>(e.addr),
+                             reinterpret_cast<socklen_t*>(e.addr2), flags_of(r));
   return made >= 0 ? made : -errno;
 }
 
@@ -69,7 +74,9 @@ std::int64_t lend_accept(backend& b, request& r, int fd) noexcept {
     if (!j->file) return -errno;
     j->address = reinterpret_cast<sockaddr*>(e.addr);
     j->length = reinterpret_cast<socklen_t*>(e.addr2);
-    j->flags = static_cast<int>(e.accept_flags);
+    j->flags = flags_of(r);
+    j->fd = j->file.get();
+    j->interruptible = true;  // somebody else may take the connection
     b.lend(r, std::move(j), worker_class::ready);
     return taken;
   } catch (const std::bad_alloc&) {
@@ -118,6 +125,7 @@ std::int64_t lend_connect(backend& b, request& r, const kept& k, int fd) noexcep
     auto j = std::make_unique<connect_job>();
     j->file.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (!j->file) return -errno;
+    j->fd = j->file.get();
     j->address = k.address;
     j->length = k.address_length;
     j->interruptible = true;

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <new>
 #include <utility>
 
+#include "kernel/threads/file_identity.hpp"
 #include "kernel/threads/registry.hpp"
 
 namespace parkring::kernel::threads {
@@ -20,7 +22,6 @@ namespace {
 
 constexpr std::size_t hints_kept = 4096;
 constexpr std::uint8_t uses_per_look = 64;
-constexpr std::size_t events_at_once = 128;
 
 }  // namespace
 
@@ -43,7 +44,6 @@ std::unique_ptr<backend> backend::make(int& error) noexcept {
   try {
     auto home = std::make_shared<channel>(std::move(event));
     std::unique_ptr<backend> b(new backend(std::move(epoll), std::move(home)));
-    b->events_.reserve(events_at_once);
     return b;
   } catch (const std::bad_alloc&) {
     error = ENOMEM;
@@ -220,9 +220,10 @@ void backend::take_home() noexcept {
 // What ends here may begin others, which only adds watches; but a cancel among them may end one
 // whose event is still to come.
 int backend::look(std::uint64_t timeout_ns) noexcept {
-  events_.clear();
-  const int answer = watches_.collect(timeout_ns, events_);
-  for (const watches::event& e : events_) {
+  const int answer = watches_.collect(timeout_ns);
+  // New watches may move the list.
+  for (std::size_t i = 0; i < watches_.told().size(); ++i) {
+    const watches::event e = watches_.told()[i];
     if (watches_.stale(e)) continue;
     request& r = *e.of;
     if (r.entry.opcode == abi::op_poll_add)
@@ -313,6 +314,19 @@ void backend::close_inherited() noexcept {
 }
 
 bool backend::is_open(int fd) noexcept { return ::fcntl(fd, F_GETFD) >= 0; }
+
+bool backend::acts_on(const request& r, int fd) noexcept {
+  const auto& s = r.scratch_as<op_state>();
+  if (s.watch < 0 && s.lent == nullptr) return false;
+  const int own = s.watch >= 0 ? watches_.descriptor(s.watch) : s.lent->fd;
+  constexpr int kcmp_file = 0;
+  const pid_t self = ::getpid();
+  if (const long order = ::syscall(SYS_kcmp, self, self, kcmp_file, own, fd); order >= 0)
+    return order == 0;
+  // Where kcmp(2) is forbidden: the same number, with a file of the same inode.
+  const file_identity now = identity_of(fd);
+  return r.file == fd && now != file_identity{} && identity_of(own) == now;
+}
 
 int backend::install(int file, bool close_on_exec) noexcept {
   const int fd = ::fcntl(file, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);

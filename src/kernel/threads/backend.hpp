@@ -104,6 +104,7 @@ class backend final : public emulated::backend {
   [[nodiscard]] int hold(int fd) noexcept override;
   void let_go(int file) noexcept override;
   [[nodiscard]] bool is_open(int fd) noexcept override;
+  [[nodiscard]] bool acts_on(const request& r, int fd) noexcept override;
   [[nodiscard]] int install(int file, bool close_on_exec) noexcept override;
   [[nodiscard]] std::uint64_t now_ns(emulated::clock which) noexcept override;
   void harvest() noexcept override;
@@ -176,7 +177,6 @@ class backend final : public emulated::backend {
   std::shared_ptr<channel> home_;
   watches watches_;
   emulated::ring* ring_ = nullptr;
-  std::vector<watches::event> events_;
   detail::intrusive_list<kept> copies_;
   std::unordered_map<int, std::shared_ptr<held_file>> held_;
   std::vector<hint> hints_;

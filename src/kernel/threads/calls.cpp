@@ -23,6 +23,7 @@
 #include <string>
 
 #include "kernel/threads/backend.hpp"
+#include "kernel/threads/file_identity.hpp"
 
 namespace parkring::kernel::threads {
 
@@ -36,7 +37,8 @@ struct open_description {
 struct call final : job {
   void run() override {
     elsewhere = by == worker_class::bounded && may_wait_for_ever();
-    if (!elsewhere) result = make(*this);
+    if (elsewhere) return;
+    result = still_meant(fd, meant) && still_meant(fd2, meant2) ? make(*this) : -EBADF;
   }
   bool arrive(backend& at) noexcept override {
     if (!elsewhere) return job::arrive(at);
@@ -60,13 +62,18 @@ struct call final : job {
     return opens() && path() != nullptr && ::fstatat(fd, path(), &s, 0) == 0 &&
            !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
   }
+  // A plain descriptor of a file is the program's, who may have put another file there.
+  [[nodiscard]] static bool still_meant(int number, const file_identity& which) noexcept {
+    return which == file_identity{} || identity_of(number) == which;
+  }
   [[nodiscard]] const char* path() const noexcept { return has_first ? first.c_str() : nullptr; }
   [[nodiscard]] const char* path2() const noexcept { return has_second ? second.c_str() : nullptr; }
 
   std::int64_t (*make)(call&) = nullptr;
   abi::sqe e{};
-  int fd = -1;
   int fd2 = -1;
+  file_identity meant;  // of plain descriptors of files; else none
+  file_identity meant2;
   bool elsewhere = false;  // not made: it may wait for ever, which is no bounded worker's business
   bool has_first = false;
   bool has_second = false;
@@ -115,12 +122,18 @@ std::int64_t advise_memory(call& c) {
   return told(::madvise(pointer<void>(c.e.addr), length, static_cast<int>(c.e.fadvise_advice)));
 }
 
+// A flag for descriptors that are made for a slot: no program that is executed may have them.
+int for_slot(const call& c, int flag) noexcept { return c.e.file_index != 0 ? flag : 0; }
+
 std::int64_t open_file(call& c) {
-  return told(::openat(c.fd, c.path(), static_cast<int>(c.e.open_flags) | O_LARGEFILE, c.e.len));
+  return told(::openat(c.fd, c.path(),
+                       static_cast<int>(c.e.open_flags) | O_LARGEFILE | for_slot(c, O_CLOEXEC),
+                       c.e.len));
 }
 
 std::int64_t open_file2(call& c) {
   constexpr long sys_openat2 = 437;  // on all architectures
+  c.how.flags |= static_cast<std::uint64_t>(for_slot(c, O_CLOEXEC));
   const std::int64_t made = told(::syscall(sys_openat2, c.fd, c.path(), &c.how, sizeof c.how));
   // Forbidden or older than Linux 5.6: the plain call does all but restrict the way.
   if ((made != -ENOSYS && made != -EPERM) || c.how.resolve != 0) return made;
@@ -189,7 +202,8 @@ std::int64_t shut_down(call& c) {
 std::int64_t make_socket(call& c) {
   if (c.e.addr != 0 || c.e.rw_flags != 0 || c.e.buf_index != 0) return -EINVAL;
   if (c.e.file_index != 0 && (c.e.off & SOCK_CLOEXEC) != 0) return -EINVAL;
-  return told(::socket(c.e.fd, static_cast<int>(c.e.off), static_cast<int>(c.e.len)));
+  return told(::socket(c.e.fd, static_cast<int>(c.e.off) | for_slot(c, SOCK_CLOEXEC),
+                       static_cast<int>(c.e.len)));
 }
 
 std::int64_t bind_socket(call& c) {
@@ -264,9 +278,9 @@ const call_type* type_of(unsigned opcode) noexcept {
   return nullptr;
 }
 
-// Whether a close may wait for a server, because it writes back what was written: a file of a network
-// or of FUSE. Others just let go, here as in Linux's own rings, so that a number is free again before
-// the next request needs one.
+// Whether a close may wait for a server, because it writes back what was written: a file of a
+// network or of FUSE. Others just let go, here as in Linux's own rings, so that a number is free
+// again before the next request needs one.
 bool close_may_wait(int fd) noexcept {
   constexpr std::array<std::uint32_t, 8> remote{
       NFS_SUPER_MAGIC,  FUSE_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
@@ -298,6 +312,7 @@ int copy_paths(call& c, const call_type& t) {
   if (e.len < sizeof c.how) return -EINVAL;
   if (e.addr2 == 0) return -EFAULT;
   std::memcpy(&c.how, pointer<const void>(e.addr2), sizeof c.how);
+  if (e.file_index != 0 && (c.how.flags & O_CLOEXEC) != 0) return -EINVAL;
   // What a longer description says beyond is not known here.
   const auto* more = pointer<const char>(e.addr2);
   for (std::uint32_t i = sizeof c.how; i < e.len; ++i)
@@ -306,10 +321,12 @@ int copy_paths(call& c, const call_type& t) {
 }
 
 // A duplicate of a stream's descriptor, which may be closed while the call waits its turn. Not of a
-// file's, see watches.hpp. 0 or -errno.
-int keep_stream(int& fd, base::owned_fd& own) noexcept {
-  struct stat s;
-  if (::fstat(fd, &s) != 0 || S_ISREG(s.st_mode)) return 0;
+// file's, see watches.hpp: then which one is meant. 0 or -errno.
+int keep_stream(int& fd, base::owned_fd& own, file_identity& meant) noexcept {
+  if (is_file(fd)) {
+    meant = identity_of(fd);
+    return 0;
+  }
   own.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!own) return -errno;
   fd = own.get();
@@ -321,12 +338,17 @@ int find_files(backend& b, request& r, call& c, const call_type& t) noexcept {
   c.fd = r.file >= 0 ? r.file : c.e.fd;
   c.file = b.file_of(r);
   if (t.takes == call_type::two_paths) c.fd2 = static_cast<std::int32_t>(c.e.len);
-  if (t.takes != call_type::two_ends) return 0;
-  c.fd2 = c.e.splice_fd_in;
-  if (c.file == nullptr) {
-    if (const int answer = keep_stream(c.fd, c.own); answer < 0) return answer;
+  const bool plain = r.file >= 0 && c.file == nullptr;
+  if (t.takes != call_type::two_ends) {
+    if (plain && t.where != call_type::here) c.meant = identity_of(c.fd);
+    return 0;
   }
-  if ((c.e.splice_flags & abi::splice_f_fd_in_fixed) == 0) return keep_stream(c.fd2, c.own2);
+  c.fd2 = c.e.splice_fd_in;
+  if (plain) {
+    if (const int answer = keep_stream(c.fd, c.own, c.meant); answer < 0) return answer;
+  }
+  if ((c.e.splice_flags & abi::splice_f_fd_in_fixed) == 0)
+    return keep_stream(c.fd2, c.own2, c.meant2);
   c.fd2 = b.ring().registered_file(static_cast<unsigned>(c.e.splice_fd_in));
   if (c.fd2 < 0) return -EBADF;
   c.file2 = b.held(c.fd2);
@@ -351,6 +373,7 @@ void backend::start_call(request& r) noexcept {
       c->run();
       return end(r, c->result);
     }
+    c->interruptible = t->where == call_type::unbounded;
     lend(r, std::move(c),
          t->where == call_type::unbounded ? worker_class::unbounded : worker_class::bounded);
   } catch (const std::bad_alloc&) {

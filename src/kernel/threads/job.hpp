@@ -52,6 +52,7 @@ struct job : parcel {
 
   std::int64_t result = 0;
   emulated::request* of = nullptr;  // the ring's thread's only
+  int fd = -1;                      // what it acts on; does not change once it is lent
   std::shared_ptr<channel> home;
 
   enum class stage : std::uint8_t { queued, running, done };

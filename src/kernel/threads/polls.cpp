@@ -31,7 +31,7 @@ void backend::start_poll(request& r) noexcept {
   if ((mode & ~(abi::poll_add_multi | abi::poll_add_level)) != 0 || r.entry.off != 0 ||
       r.entry.addr != 0 || (multishot && (r.entry.flags & abi::iosqe_cqe_skip_success) != 0))
     return end(r, -EINVAL);
-  s.events = native(r.entry.poll32_events);
+  s.events = native(r.entry.poll32_events) | always_told;
   pollfd now{r.file, static_cast<short>(s.events), 0};
   if (!multishot) {
     if (::poll(&now, 1, 0) < 0) return end(r, -errno);
@@ -54,7 +54,7 @@ void backend::start_poll(request& r) noexcept {
 
 void backend::poll_fired(request& r, std::uint32_t what) noexcept {
   auto& s = r.scratch_as<op_state>();
-  const auto mask = static_cast<std::int32_t>(what & (s.events | always_told));
+  const auto mask = static_cast<std::int32_t>(what & s.events);
   if ((r.entry.len & abi::poll_add_multi) == 0) return end(r, mask);
   if (!ring_->post(r, mask)) end(r, mask);
 }
@@ -63,7 +63,7 @@ void backend::poll_fired(request& r, std::uint32_t what) noexcept {
 int backend::update_poll(request& r, std::uint32_t events, std::uint32_t) noexcept {
   auto& s = r.scratch_as<op_state>();
   if (s.watch < 0) return -EALREADY;
-  s.events = native(events);
+  s.events = native(events) | always_told;
   return watches_.again(s.watch, s.events);
 }
 

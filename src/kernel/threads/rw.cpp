@@ -18,6 +18,7 @@
 #include <parkring/detail/rw_nowait.hpp>
 
 #include "kernel/threads/backend.hpp"
+#include "kernel/threads/file_identity.hpp"
 
 namespace parkring::kernel::threads {
 
@@ -116,18 +117,6 @@ struct asked {
   return n == -ENOSYS ? -EOPNOTSUPP : n;
 }
 
-// Which file a number means.
-struct file_identity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  bool operator==(const file_identity&) const = default;
-};
-
-file_identity identity_of(int fd) noexcept {
-  struct stat s;
-  return ::fstat(fd, &s) == 0 ? file_identity{s.st_dev, s.st_ino} : file_identity{};
-}
-
 struct rw_job final : job {
   void run() override {
     // A plain descriptor of a file is the program's, who may have put another file there.
@@ -156,7 +145,6 @@ struct rw_job final : job {
 
   bool read = true;
   int flags = 0;
-  int fd = -1;
   bool plain = false;
   file_identity meant;  // if it is plain
   std::int64_t offset = -1;
@@ -186,6 +174,11 @@ dev_t memory_of(int fd) noexcept {
   struct statfs s;
   const bool memory = ::fstatfs(fd, &s) == 0 && (s.f_type == tmpfs || s.f_type == ramfs);
   return memory ? device_of(fd) : 0;
+}
+
+// Whether a transfer with a file in memory is short enough for the ring's thread.
+bool served_in_place(const asked& a) noexcept {
+  return a.count == 1 && a.begin()->iov_len <= longest_in_place;
 }
 
 // What a stream was asked for, when it is tried again or lent; false when there is no memory.
@@ -221,6 +214,7 @@ std::int64_t lend_transfer(backend& b, request& r, op_state& s, const asked& a, 
     }
     j->plain = file && j->file == nullptr;
     if (j->plain) j->meant = identity_of(fd);
+    j->interruptible = !file;
     b.lend(r, std::move(j), file ? worker_class::bounded : worker_class::ready);
     return taken;
   } catch (const std::bad_alloc&) {
@@ -267,9 +261,8 @@ std::int64_t attempt_rw(backend& b, request& r, op_state& s, int fd) noexcept {
   const asked a(r, s);
   const bool file_waits = (a.flags & nowait) == 0 && s.what != op_state::kind::stream;
   backend::hint& h = b.hint_of(fd);
-  if (file_waits && h.memory != 0 && a.count == 1 && a.begin()->iov_len <= longest_in_place) {
-    if (device_of(fd) == h.memory)
-      return transfer(a.read, fd, a.begin(), static_cast<int>(a.count), a.offset, a.flags);
+  if (file_waits && h.memory != 0 && served_in_place(a)) {
+    if (device_of(fd) == h.memory) return transfer(a.read, fd, a.begin(), 1, a.offset, a.flags);
     b.forget_hint(fd);  // the number has another file
   }
   bool& no_try = a.read ? h.no_try_read : h.no_try_write;
@@ -298,7 +291,8 @@ std::int64_t attempt_rw(backend& b, request& r, op_state& s, int fd) noexcept {
   if (n == -EOPNOTSUPP) {
     no_try = true;
     h.memory = file ? memory_of(fd) : 0;
-    if (h.memory != 0) return attempt_rw(b, r, s, fd);
+    if (h.memory != 0 && served_in_place(a))
+      return transfer(a.read, fd, a.begin(), 1, a.offset, a.flags);
     return file ? lend_transfer(b, r, s, a, fd) : untriable(b, r, s, a, fd);
   }
   return file ? lend_transfer(b, r, s, a, fd) : wait_for_stream(b, r, s);

@@ -123,6 +123,29 @@ TEST_F(ThreadsRw, errors_are_the_kernels) {
   ::close(read_only);
 }
 
+// What is learned of a descriptor is kept for small numbers only.
+TEST_F(ThreadsRw, a_file_in_memory_is_served_whatever_its_number) {
+  const int large = ::fcntl(memory, F_DUPFD_CLOEXEC, 5000);
+  if (large < 0) GTEST_SKIP() << "no descriptor of such a number may be had";
+  std::array<char, 32> got{};
+  for (int i = 0; i < 3; ++i) {
+    ring.put(abi::op_write, large, "what was written", 16, 0);
+    EXPECT_EQ(ring.wait(), 16);
+    ring.put(abi::op_read, large, got.data(), 32, 0);
+    EXPECT_EQ(ring.wait(), 16);
+    EXPECT_EQ(std::string(got.data()), "what was written");
+  }
+  // Too long for the ring's thread, and of several parts.
+  const std::string text(1 << 20, 'x');
+  ring.put(abi::op_write, large, text.data(), 1 << 20, 0);
+  EXPECT_EQ(ring.wait(), 1 << 20);
+  std::array<iovec, 2> parts{iovec{got.data(), 16}, {got.data() + 16, 16}};
+  ring.put(abi::op_readv, large, parts.data(), 2, 0);
+  EXPECT_EQ(ring.wait(), 32);
+  EXPECT_EQ(std::string(got.data(), 32), text.substr(0, 32));
+  ::close(large);
+}
+
 TEST_F(ThreadsRw, a_read_of_an_empty_pipe_waits_for_bytes) {
   for (const int flags : {0, O_NONBLOCK}) {
     pipe_ends p(flags);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <pty.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -226,6 +227,146 @@ TEST_F(ThreadsWaiting, a_multishot_accept_ends_whose_cancel_meets_a_connection) 
   ::close(listener);
 }
 
+// Both are told that there is something, and one comes too late for it.
+TEST_F(ThreadsWaiting, an_accept_that_came_too_late_can_be_cancelled) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(::listen(listener, 16), 0);
+  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+  const auto connect = [&] {
+    const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(::connect(client, reinterpret_cast<sockaddr*>(&address), length), 0);
+    return client;
+  };
+  for (int i = 0; i < 10; ++i) {
+    std::array<std::uint64_t, 2> accepts{};
+    for (std::uint64_t& accepting : accepts) {
+      ring.put(abi::op_accept, listener).accept_flags = SOCK_CLOEXEC;
+      accepting = ring.last;
+    }
+    EXPECT_FALSE(ring.ended(accepts[0]));
+    std::array<int, 2> clients{connect(), -1};
+    while (!ring.ended(accepts[0]) && !ring.ended(accepts[1])) std::this_thread::yield();
+    if (!ring.ended(accepts[0])) std::swap(accepts[0], accepts[1]);
+    ::close(ring.wait(accepts[0]).res);
+    ASSERT_FALSE(ring.ended(accepts[1]));
+    const int told = ring.cancel(accepts[1]);
+    EXPECT_TRUE(told == 0 || told == -EALREADY) << told;
+    ASSERT_TRUE(ends(accepts[1])) << "it will take a connection that is for another";
+    EXPECT_EQ(ring.wait(accepts[1]).res, -ECANCELED);
+    clients[1] = connect();
+    const int accepted = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    EXPECT_GE(accepted, 0);
+    for (const int fd : {clients[0], clients[1], accepted}) ::close(fd);
+  }
+  ::close(listener);
+}
+
+TEST_F(ThreadsWaiting, a_read_of_a_terminal_that_came_too_late_can_be_cancelled) {
+  terminal t;
+  std::array<std::array<char, 16>, 2> got{};
+  std::array<std::uint64_t, 2> reads{};
+  for (std::size_t i = 0; i < 2; ++i) {
+    ring.put(abi::op_read, t.near, got[i].data(), 16, ~0ull);
+    reads[i] = ring.last;
+  }
+  EXPECT_FALSE(ring.ended(reads[0]));
+  ASSERT_EQ(::write(t.far, "hi\n", 3), 3);
+  while (!ring.ended(reads[0]) && !ring.ended(reads[1])) std::this_thread::yield();
+  if (!ring.ended(reads[0])) std::swap(reads[0], reads[1]);
+  EXPECT_EQ(ring.wait(reads[0]).res, 3);
+  ASSERT_FALSE(ring.ended(reads[1]));
+  const int told = ring.cancel(reads[1]);
+  EXPECT_TRUE(told == 0 || told == -EALREADY) << told;
+  ASSERT_TRUE(ends(reads[1]));
+  EXPECT_EQ(ring.wait(reads[1]).res, -ECANCELED);
+}
+
+TEST_F(ThreadsWaiting, calls_that_wait_for_somebody_else_can_be_cancelled) {
+  testing::pipe_pair empty;
+  testing::pipe_pair other;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  abi::sqe& e = ring.put(abi::op_splice, other.write_end(), nullptr, 100, ~0ull);
+  e.splice_fd_in = empty.read_end();
+  e.splice_off_in = ~0ull;
+  std::vector<std::uint64_t> waiting{ring.last};
+  ring.put(abi::op_tee, other.write_end(), nullptr, 100).splice_fd_in = empty.read_end();
+  waiting.push_back(ring.last);
+  siginfo_t told{};
+  abi::sqe& w = ring.put(abi::op_waitid, child, nullptr, P_PID);
+  w.addr2 = reinterpret_cast<std::uintptr_t>(&told);
+  w.file_index = WEXITED;
+  waiting.push_back(ring.last);
+  // They are in their calls by then, or are told before they begin.
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_FALSE(ring.ended(waiting[0]));
+    std::this_thread::yield();
+  }
+  for (const std::uint64_t number : waiting) {
+    const int answer = ring.cancel(number);
+    EXPECT_TRUE(answer == 0 || answer == -EALREADY) << answer;
+    EXPECT_TRUE(ends(number));
+    EXPECT_EQ(ring.wait(number).res, -ECANCELED);
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST_F(ThreadsWaiting, what_is_made_for_a_slot_is_for_no_program_that_is_executed) {
+  testing::scratch dir;
+  const std::string path = dir.file("file", "content");
+  const std::vector<std::int32_t> none(8, -1);
+  ASSERT_EQ(ring.ring.reg(abi::register_files, none.data(), 8), 0);
+  const auto inherited = [] {
+    int n = 0;
+    for (int fd = 3; fd < 200; ++fd) {
+      const int flags = ::fcntl(fd, F_GETFD);
+      n += flags >= 0 && (flags & FD_CLOEXEC) == 0 ? 1 : 0;
+    }
+    return n;
+  };
+  const int before = inherited();
+  abi::sqe& o = ring.put(abi::op_openat, AT_FDCWD, path.c_str());
+  o.file_index = abi::file_index_alloc;
+  EXPECT_GE(ring.wait(), 0);
+  struct {
+    std::uint64_t flags, mode, resolve;
+  } how{O_RDONLY, 0, 0};
+  ring.put(abi::op_openat2, AT_FDCWD, path.c_str(), sizeof how,
+           reinterpret_cast<std::uintptr_t>(&how))
+      .file_index = abi::file_index_alloc;
+  EXPECT_GE(ring.wait(), 0);
+  how.flags = O_RDONLY | O_CLOEXEC;
+  ring.put(abi::op_openat2, AT_FDCWD, path.c_str(), sizeof how,
+           reinterpret_cast<std::uintptr_t>(&how))
+      .file_index = abi::file_index_alloc;
+  EXPECT_EQ(ring.wait(), -EINVAL);  // a slot has no such flag
+  ring.put(abi::op_socket, AF_INET, nullptr, 0, SOCK_STREAM).file_index = abi::file_index_alloc;
+  EXPECT_GE(ring.wait(), 0);
+  for (const int flags : {0, int{SOCK_NONBLOCK}}) {
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    ASSERT_EQ(::listen(listener, 8), 0);
+    sockaddr_in address{};
+    socklen_t length = sizeof address;
+    ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(::connect(client, reinterpret_cast<sockaddr*>(&address), length), 0);
+    ring.put(abi::op_accept, listener).file_index = abi::file_index_alloc;
+    EXPECT_GE(ring.wait(), 0);
+    ::close(client);
+    ::close(listener);
+  }
+  EXPECT_EQ(inherited(), before);
+}
+
 TEST_F(ThreadsWaiting, opens_that_wait_for_one_another_all_find_their_other_end) {
   testing::scratch dir;
   constexpr int fifos = 80;
@@ -298,6 +439,33 @@ TEST_F(ThreadsWaiting, a_write_whose_number_means_another_file_by_now_writes_to_
     EXPECT_EQ(ring.wait(writing).res, -EBADF);
   }
   EXPECT_EQ(::lseek(other, 0, SEEK_END), 0);
+  ::close(meant);
+  ::close(other);
+}
+
+TEST_F(ThreadsWaiting, a_call_whose_number_means_another_file_by_now_is_made_on_none) {
+  testing::scratch dir;
+  const int meant = ::open(dir.file("meant", "content").c_str(), O_RDWR | O_CLOEXEC);
+  const int other = ::open(dir.file("other", "content").c_str(), O_RDWR | O_CLOEXEC);
+  {
+    busy_worker busy;
+    std::vector<std::uint64_t> calls;
+    ring.put(abi::op_ftruncate, meant);
+    calls.push_back(ring.last);
+    ring.put(abi::op_fallocate, meant, reinterpret_cast<void*>(8192));
+    calls.push_back(ring.last);
+    ring.put(abi::op_fsync, meant);
+    calls.push_back(ring.last);
+    EXPECT_FALSE(ring.ended(calls.back()));
+    ASSERT_EQ(::dup2(other, meant), meant);
+    busy.let_go();
+    for (const std::uint64_t number : calls) EXPECT_EQ(ring.wait(number).res, -EBADF);
+  }
+  EXPECT_EQ(::lseek(other, 0, SEEK_END), 7);
+  // And one that is still the same is made.
+  ring.put(abi::op_ftruncate, meant, nullptr, 0, 3);
+  EXPECT_EQ(ring.wait(), 0);
+  EXPECT_EQ(::lseek(other, 0, SEEK_END), 3);
   ::close(meant);
   ::close(other);
 }

@@ -14,8 +14,10 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "kernel/emulated/backend.hpp"
+#include "kernel/threads/file_identity.hpp"
 
 namespace parkring::kernel::threads {
 
@@ -59,6 +61,8 @@ int wait_precisely(int epoll, std::uint64_t timeout_ns) noexcept {
 
 }  // namespace
 
+watches::watches(int epoll) noexcept : epoll_(epoll), spare_(::fcntl(epoll, F_DUPFD_CLOEXEC, 0)) {}
+
 watches::~watches() {
   for (std::size_t i = 0; i < places_.size(); ++i)
     if (places_[i].of != nullptr) remove(static_cast<int>(i));
@@ -72,35 +76,79 @@ int watches::control(int operation, int number, std::uint32_t index,
   return ::epoll_ctl(epoll_, operation, number, &e) == 0 ? 0 : -errno;
 }
 
-// The node's index or -errno. The lists have room.
-int watches::make_node(int fd, std::uint32_t events, mode m) noexcept {
+// None and errno when there is none.
+base::owned_fd watches::duplicate(int fd, mode m) noexcept {
   base::owned_fd own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!own) return -errno;
+  if (own || errno != EMFILE) return own;
+  if (m == mode::edge && spare_ && is_eventfd(fd) && ::dup3(fd, spare_.get(), O_CLOEXEC) >= 0)
+    return std::move(spare_);
+  errno = EMFILE;
+  return own;
+}
+
+// The node's index or -errno. The lists have room.
+int watches::make_node(int fd, std::uint32_t events, mode m, bool shared) noexcept {
+  // Epoll would say so as well, but not before there is a duplicate.
+  if (!shared && is_file(fd)) return -EPERM;
   const std::uint32_t index = free_nodes_.back();
   node& n = nodes_[index];
   ++n.generation;
   n.how = m;
-  n.handle = m == mode::one_shot ? fd : own.get();
-  int answer = control(EPOLL_CTL_ADD, n.handle, index, events);
-  // Left over from a node whose number had been taken away, and has the same file again.
-  if (answer == -EEXIST) answer = control(EPOLL_CTL_MOD, n.handle, index, events);
-  if (answer < 0) return answer;
+  n.handle = fd;
+  if (shared) {
+    const int answer = control(EPOLL_CTL_ADD, fd, index, events);
+    if (answer < 0) return answer;
+  }
+  base::owned_fd own = duplicate(fd, m);
+  if (!own) {
+    const int error = errno;
+    if (shared) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+    return -error;
+  }
+  if (!shared) {
+    n.handle = own.get();
+    const int answer = control(EPOLL_CTL_ADD, n.handle, index, events);
+    if (answer < 0) return answer;
+  }
   free_nodes_.pop_back();
   n.fd = std::move(own);
   n.armed = events;
   n.first = none;
+  n.lost = false;
   return static_cast<int>(index);
+}
+
+void watches::close_node(std::uint32_t index) noexcept {
+  node& n = nodes_[index];
+  // Closing is not enough: the registration lives as long as the open file, which others have
+  // too. Where the number is not its own any more, what is left reports once, to nobody.
+  const bool unregistered = ::epoll_ctl(epoll_, EPOLL_CTL_DEL, n.handle, nullptr) == 0;
+  if (n.handle != n.fd.get()) {
+    const auto known = shared_.find(n.handle);
+    if (unregistered)
+      shared_.erase(known);
+    else
+      known->second = none;
+  }
+  if (!spare_ && ::dup3(epoll_, n.fd.get(), O_CLOEXEC) >= 0) spare_ = std::move(n.fd);
+  n.fd.reset();
+  ++n.generation;
+  free_nodes_.push_back(index);
 }
 
 // The number is not the node's any more: it goes on under its own. 0 or -errno.
 int watches::take_number(std::uint32_t index) noexcept {
   node& n = nodes_[index];
-  shared_.erase(n.handle);
+  shared_.find(n.handle)->second = none;
   n.handle = n.fd.get();
   ++n.generation;  // what the lost registration may still report is not for it
-  n.armed = 0;
-  for (std::uint32_t at = n.first; at != none; at = places_[at].next) n.armed |= places_[at].events;
-  return control(EPOLL_CTL_ADD, n.handle, index, n.armed);
+  std::uint32_t wanted = 0;
+  for (std::uint32_t at = n.first; at != none; at = places_[at].next) wanted |= places_[at].events;
+  const int answer = control(EPOLL_CTL_ADD, n.handle, index, wanted);
+  n.armed = answer == 0 ? wanted : 0;
+  n.lost = answer < 0;
+  any_lost_ |= n.lost;
+  return answer;
 }
 
 // Has the node report `events` too.
@@ -108,11 +156,34 @@ int watches::arm(std::uint32_t index, std::uint32_t events) noexcept {
   node& n = nodes_[index];
   if (n.how == mode::one_shot && n.armed != 0 && (n.armed & events) == events) return 0;
   const std::uint32_t all = n.how == mode::one_shot ? n.armed | events : events;
-  const int answer = control(EPOLL_CTL_MOD, n.handle, index, all);
+  int answer = control(EPOLL_CTL_MOD, n.handle, index, all);
   // What is wanted is in the watches already, which is where it takes it from.
   if (answer < 0 && n.handle != n.fd.get()) return take_number(index);
+  if (answer == -ENOENT) answer = control(EPOLL_CTL_ADD, n.handle, index, all);  // it was lost
   if (answer == 0) n.armed = all;
   return answer;
+}
+
+// For a one-shot watch: one that waits for the same file, or a new one. The index or -errno.
+int watches::find_node(int fd, std::uint32_t events) {
+  const auto [at, is_new] = shared_.try_emplace(fd, none);
+  if (!is_new && at->second != none) {
+    const std::uint32_t index = at->second;
+    // The number's file is the node's only if epoll says so, whatever is armed already.
+    if (control(EPOLL_CTL_MOD, fd, index, nodes_[index].armed | events) == 0) {
+      nodes_[index].armed |= events;
+      return static_cast<int>(index);
+    }
+    take_number(index);  // its watches are told if it is lost by that
+  }
+  if (!is_new) return make_node(fd, events, mode::one_shot, false);
+  const int index = make_node(fd, events, mode::one_shot, true);
+  if (index == -EEXIST) return make_node(fd, events, mode::one_shot, false);
+  if (index >= 0)
+    at->second = static_cast<std::uint32_t>(index);
+  else
+    shared_.erase(at);
+  return index;
 }
 
 int watches::add(emulated::request& r, int fd, std::uint32_t events, mode m) noexcept {
@@ -120,7 +191,9 @@ int watches::add(emulated::request& r, int fd, std::uint32_t events, mode m) noe
   try {
     if (free_.empty()) {
       places_.emplace_back();
-      free_.reserve(places_.capacity());  // so that `remove` never allocates
+      // So that `remove` and `collect` never allocate.
+      free_.reserve(places_.capacity());
+      told_.reserve(places_.capacity());
       free_.push_back(static_cast<std::uint32_t>(places_.size() - 1));
     }
     if (free_nodes_.empty()) {
@@ -128,27 +201,11 @@ int watches::add(emulated::request& r, int fd, std::uint32_t events, mode m) noe
       free_nodes_.reserve(nodes_.capacity());
       free_nodes_.push_back(static_cast<std::uint32_t>(nodes_.size() - 1));
     }
-    const auto known = m == mode::one_shot ? shared_.find(fd) : shared_.end();
-    // The number's file is the node's only if epoll says so, whatever is armed already.
-    if (known != shared_.end() &&
-        control(EPOLL_CTL_MOD, fd, known->second, nodes_[known->second].armed | events) == 0) {
-      index = static_cast<int>(known->second);
-      nodes_[known->second].armed |= events;
-    } else {
-      if (known != shared_.end()) {
-        if (const int answer = take_number(known->second); answer < 0) return answer;
-      }
-      std::uint32_t* const named = m == mode::one_shot ? &shared_[fd] : nullptr;
-      index = make_node(fd, events, m);
-      if (index < 0) {
-        if (named != nullptr) shared_.erase(fd);
-        return index;
-      }
-      if (named != nullptr) *named = static_cast<std::uint32_t>(index);
-    }
+    index = m == mode::one_shot ? find_node(fd, events) : make_node(fd, events, m, false);
   } catch (const std::bad_alloc&) {
     return -ENOMEM;
   }
+  if (index < 0) return index;
   const std::uint32_t place = free_.back();
   free_.pop_back();
   watch& w = places_[place];
@@ -179,17 +236,7 @@ void watches::remove(int place) noexcept {
   node& n = nodes_[w.node];
   (w.prev != none ? places_[w.prev].next : n.first) = w.next;
   if (w.next != none) places_[w.next].prev = w.prev;
-  if (n.first == none) {
-    // Closing is not enough: the registration lives as long as the open file, which others have
-    // too. Where the number is not its own any more, what is left reports once, to nobody.
-    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, n.handle, nullptr);
-    if (const auto known = shared_.find(n.handle);
-        known != shared_.end() && known->second == w.node)
-      shared_.erase(known);
-    n.fd.reset();
-    ++n.generation;
-    free_nodes_.push_back(w.node);
-  }
+  if (n.first == none) close_node(w.node);
   w.of = nullptr;
   --live_;
   if (w.urgent) --urgent_;
@@ -197,11 +244,11 @@ void watches::remove(int place) noexcept {
 }
 
 // Tells all watches that wait for one of the events, or whom an error concerns.
-void watches::report(const node& n, std::uint32_t what, std::vector<event>& out) noexcept {
+void watches::report(const node& n, std::uint32_t what) noexcept {
   for (std::uint32_t at = n.first; at != none; at = places_[at].next) {
     watch& w = places_[at];
     if (w.events == 0 || (what & (w.events | EPOLLERR | EPOLLHUP)) == 0) continue;
-    out.push_back({w.of, what, at, w.generation});
+    told_.push_back({w.of, what, at, w.generation});
     if (w.how == mode::one_shot) w.events = 0;
   }
 }
@@ -220,21 +267,27 @@ int watches::wait(std::uint64_t timeout_ns) noexcept {
   return wait_precisely(epoll_, timeout_ns);
 }
 
-int watches::collect(std::uint64_t timeout_ns, std::vector<event>& out) noexcept {
+int watches::collect(std::uint64_t timeout_ns) noexcept {
+  told_.clear();
+  if (std::exchange(any_lost_, false)) {
+    timeout_ns = 0;
+    for (node& n : nodes_)
+      if (n.fd && std::exchange(n.lost, false)) report(n, EPOLLERR);
+  }
   const int n = wait(timeout_ns);
-  if (n < 0) return -errno;
+  if (n < 0 && told_.empty()) return -errno;
   for (int i = 0; i < n; ++i) {
     const epoll_event& e = arrived[static_cast<std::size_t>(i)];
     if (e.data.u64 == not_a_watch) continue;
     const auto index = static_cast<std::uint32_t>(e.data.u64);
     if (!nodes_[index].fd || nodes_[index].generation != e.data.u64 >> 32) continue;
-    report(nodes_[index], e.events, out);
+    report(nodes_[index], e.events);
     if (nodes_[index].how != mode::one_shot) continue;
     nodes_[index].armed = 0;
     rearm(index);
   }
   // Waiters of one descriptor are served in the order in which they came.
-  std::sort(out.begin(), out.end(),
+  std::sort(told_.begin(), told_.end(),
             [](const event& a, const event& b) { return a.of->number < b.of->number; });
   return 0;
 }

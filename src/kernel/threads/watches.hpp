@@ -2,12 +2,21 @@
 //
 // A node is a duplicate of a descriptor, which keeps the file when the program closes its own, and
 // a registration in epoll. One-shot watches of one descriptor share a node, so that many requests
-// may wait for one file; `edge` and `level` ones have nodes of their own. A node is registered
-// under the program's number: as long as epoll knows the pair of that number and the file now
-// behind it, the number means the node's file. When it does not, the number has been closed or has
-// a new file: the node goes on under its duplicate's number, and the next watch of the number gets
-// a new node. (Duplicates are made of what epoll takes, which regular files are not: closing a
-// duplicate of those would give up the record locks that the process holds on them.)
+// may wait for one file; `edge` and `level` ones have nodes of their own. A shared node is
+// registered under the program's number: as long as epoll knows the pair of that number and the
+// file now behind it, the number means the node's file. When it does not, the number has been
+// closed or has a new file: the number was taken, and the node goes on under its duplicate's
+// number. What was registered under the program's number may live on and cannot be taken back, so
+// that epoll would say of the number, if it means the old file once more, what it must not: nodes
+// of numbers that were once taken are not shared, and registered under their duplicates from the
+// beginning. (Duplicates are made of what epoll takes, which files are not: closing a duplicate of
+// those would give up the record locks that the process holds on them.)
+//
+// A node that has lost its registration, because there was no memory for another one, tells its
+// watches of an error; whoever then waits again registers it, or learns why that cannot be.
+//
+// One descriptor is kept in reserve, for the eventfd that wakes a runtime: its watch must not fail
+// because the program has opened as many as it may.
 //
 // Places have generations: an event for a watch that has ended meanwhile is told from one for its
 // successor.
@@ -37,7 +46,7 @@ class watches {
   };
 
   /// `epoll` belongs to the caller.
-  explicit watches(int epoll) noexcept : epoll_(epoll) {}
+  explicit watches(int epoll) noexcept;
   watches(const watches&) = delete;
   watches& operator=(const watches&) = delete;
   ~watches();
@@ -52,6 +61,7 @@ class watches {
   /// In a forked child: closes the duplicates and leaves epoll, which is the parent's too, alone.
   void close_inherited() noexcept {
     for (node& n : nodes_) n.fd.reset();
+    spare_.reset();
   }
 
   /// The watch's own descriptor.
@@ -61,9 +71,10 @@ class watches {
   [[nodiscard]] std::size_t urgent() const noexcept { return urgent_; }
   [[nodiscard]] std::size_t size() const noexcept { return live_; }
 
-  /// Waits at most `timeout_ns` (0: not at all; `emulated::never`) for events and appends those of
-  /// requests to `out`, in the order of submission. 0, or -EINTR.
-  [[nodiscard]] int collect(std::uint64_t timeout_ns, std::vector<event>& out) noexcept;
+  /// Waits at most `timeout_ns` (0: not at all; `emulated::never`) for events of requests, which
+  /// `told` has then, in the order of submission. 0, or -EINTR.
+  [[nodiscard]] int collect(std::uint64_t timeout_ns) noexcept;
+  [[nodiscard]] const std::vector<event>& told() const noexcept { return told_; }
   /// Whether the watch has ended since the event was collected.
   [[nodiscard]] bool stale(const event& e) const noexcept {
     const watch& w = places_[e.place];
@@ -93,14 +104,18 @@ class watches {
     std::uint32_t armed = 0;     // what epoll reports next, while it is one-shot
     std::uint32_t first = none;  // of its watches
     mode how = mode::one_shot;
+    bool lost = false;  // not registered, and its watches have not been told
   };
 
-  [[nodiscard]] int make_node(int fd, std::uint32_t events, mode m) noexcept;
+  [[nodiscard]] base::owned_fd duplicate(int fd, mode m) noexcept;
+  [[nodiscard]] int find_node(int fd, std::uint32_t events);
+  [[nodiscard]] int make_node(int fd, std::uint32_t events, mode m, bool shared) noexcept;
+  void close_node(std::uint32_t index) noexcept;
   [[nodiscard]] int arm(std::uint32_t index, std::uint32_t events) noexcept;
-  [[nodiscard]] int take_number(std::uint32_t index) noexcept;
+  int take_number(std::uint32_t index) noexcept;
   [[nodiscard]] int control(int operation, int number, std::uint32_t index,
                             std::uint32_t events) noexcept;
-  void report(const node& n, std::uint32_t what, std::vector<event>& out) noexcept;
+  void report(const node& n, std::uint32_t what) noexcept;
   void rearm(std::uint32_t index) noexcept;
 
   [[nodiscard]] const watch& at(int place) const noexcept {
@@ -115,7 +130,11 @@ class watches {
   std::vector<std::uint32_t> free_;
   std::vector<node> nodes_;
   std::vector<std::uint32_t> free_nodes_;
-  std::unordered_map<int, std::uint32_t> shared_;  // nodes of one-shot watches, by number
+  // Nodes of one-shot watches, by the program's number; `none`: the number was once taken.
+  std::unordered_map<int, std::uint32_t> shared_;
+  std::vector<event> told_;  // has room for one event of each place
+  base::owned_fd spare_;     // see the top; its file means nothing
+  bool any_lost_ = false;
 };
 
 }  // namespace parkring::kernel::threads
