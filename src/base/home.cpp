@@ -120,10 +120,12 @@ void home::take(message_list& taken) noexcept {
   has_messages_.store(false, std::memory_order_relaxed);
 }
 
-void home::withdraw(message& m) noexcept {
+bool home::withdraw(message& m) noexcept {
   // The mutex is for neighbours in the inbox; what was taken is the owner's.
   std::lock_guard lock(mutex_);
+  if (!m.linked()) return false;
   m.unlink();
+  return true;
 }
 
 bool home::post(std::uint64_t generation, message& m) noexcept {

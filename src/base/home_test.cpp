@@ -89,11 +89,11 @@ TEST(Home, what_is_withdrawn_does_not_come_whether_it_was_taken_or_not) {
   EXPECT_TRUE(o.ref.post(a));
   EXPECT_TRUE(o.ref.post(b));
   EXPECT_TRUE(o.ref.post(c));
-  o.at->withdraw(b);
+  EXPECT_TRUE(o.at->withdraw(b));
   message_list taken;
   o.at->take(taken);
-  o.at->withdraw(a);
-  o.at->withdraw(b);  // once more: it is on no list
+  EXPECT_TRUE(o.at->withdraw(a));
+  EXPECT_FALSE(o.at->withdraw(b)) << "it is on no list";
   EXPECT_EQ(owner::emptied(taken), (std::vector<const message*>{&c}));
   EXPECT_TRUE(o.ref.post(b));  // and may be posted again
   EXPECT_EQ(o.take(), (std::vector<const message*>{&b}));

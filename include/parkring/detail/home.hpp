@@ -63,9 +63,9 @@ class home {
 
   /// Moves the messages posted so far to the owner's `taken`, oldest first.
   void take(message_list& taken) noexcept;
-  /// `m`, which was posted to this home, is not run any more, if it was not run already. On the
-  /// owner thread only.
-  void withdraw(message& m) noexcept;
+  /// `m`, which was posted to this home and was not run, is not run any more; false when it has not
+  /// arrived yet. On the owner thread only.
+  [[nodiscard]] bool withdraw(message& m) noexcept;
   /// Whether `take` would find something. Cheap; may lag behind, a wake follows then.
   [[nodiscard]] bool has_messages() const noexcept {
     return has_messages_.load(std::memory_order_acquire);  // pairs with the release in `post`
