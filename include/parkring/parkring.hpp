@@ -27,5 +27,7 @@
 
 #include <parkring/sync.hpp>
 
+#include <parkring/shards.hpp>
+
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>

@@ -34,6 +34,12 @@ steady_time now_by_kernel() noexcept {
   return steady_time(std::chrono::nanoseconds(ns));
 }
 
+bool in_simulated_world() noexcept {
+  if (this_thread_core != nullptr)
+    return !static_cast<exec::core*>(this_thread_core)->driver.ring.real();
+  return kernel::this_thread_kernel != nullptr && !kernel::this_thread_kernel->real();
+}
+
 }  // namespace detail
 
 namespace exec {

@@ -59,6 +59,9 @@ struct core_base {
 /// The runtime that runs on this thread, or null.
 extern constinit thread_local core_base* this_thread_core;
 
+/// Whether a runtime that this thread made would be served by a simulated machine.
+[[nodiscard]] bool in_simulated_world() noexcept;
+
 /// As `this_thread_core`, but it is an error if there is none.
 [[nodiscard]] inline core_base& running_core() noexcept {
   core_base* core = this_thread_core;
