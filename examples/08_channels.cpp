@@ -19,10 +19,12 @@ struct content {
 };
 
 // Several of these share the two channels: each name goes to one of them.
-pr::task<> read(pr::channel_receiver<path> names, pr::channel_sender<content> contents) {
+pr::task<> read_files(pr::channel_receiver<path> names, pr::channel_sender<content> contents) {
   while (auto name = co_await names.receive()) {
     auto text = co_await pr::as_result(pr::fs::read_file(*name));
-    if (text) co_await contents.send({*name, std::move(*text)});
+    if (!text) continue;
+    content one(*name, std::move(*text));
+    co_await contents.send(std::move(one));
   }
 }
 
@@ -32,7 +34,7 @@ struct totals {
   long lines = 0;
 };
 
-pr::task<> count(pr::channel_receiver<content> contents, totals& sum) {
+pr::task<> count_lines(pr::channel_receiver<content> contents, totals& sum) {
   while (auto one = co_await contents.receive()) {
     const auto lines = std::ranges::count(one->text, '\n');
     const auto held = co_await sum.lock.lock();
@@ -46,8 +48,8 @@ pr::task<long> run_pipeline(std::vector<path> files) {
   auto names = pr::channel<path>(4);
   auto contents = pr::channel<content>(2);
   pr::task_group group;
-  for (int i = 0; i < 3; ++i) group.spawn(read, names.receiver, contents.sender);
-  group.spawn(count, std::move(contents.receiver), std::ref(sum));
+  for (int i = 0; i < 3; ++i) group.spawn(read_files, names.receiver, contents.sender);
+  group.spawn(count_lines, std::move(contents.receiver), std::ref(sum));
   contents.sender = {};  // the readers have theirs: when they end, the channel closes
   for (auto& file : files) co_await names.sender.send(std::move(file));
   names.sender = {};  // no more: the readers come to their end, and then the counter

@@ -159,7 +159,10 @@ TEST(Shards, a_storm_of_calls_with_drops_leaves_nothing) {
 }
 
 TEST(Shards, a_runtime_that_cannot_be_made_is_told) {
-  EXPECT_THROW(shards({.shards = 2, .runtime = {.entries = 1u << 30}}), std::system_error);
+  EXPECT_THROW(
+      shards({.shards = 2,
+              .runtime = {.completion_entries = 1u << 30, .kernel = kernel_choice::io_uring}}),
+      std::system_error);
 }
 
 }  // namespace
