@@ -1,6 +1,7 @@
 #include <parkring/shards.hpp>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
@@ -159,10 +160,13 @@ TEST(Shards, a_storm_of_calls_with_drops_leaves_nothing) {
 }
 
 TEST(Shards, a_runtime_that_cannot_be_made_is_told) {
-  EXPECT_THROW(
-      shards({.shards = 2,
-              .runtime = {.completion_entries = 1u << 30, .kernel = kernel_choice::io_uring}}),
-      std::system_error);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{3, before.rlim_max};  // no more descriptors than there are
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_THROW(shards({.shards = 2}), std::system_error);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(shards({.shards = 2}).size(), 2u);
 }
 
 }  // namespace
