@@ -12,12 +12,14 @@ const roster& all_contenders() {
         "limit of the ring rows: no liburing headers at build time (Debian: liburing-dev)");
 #endif
     add_limit_tasks(result);
+    add_limit_sync(result);
     add_pread(result);
     add_thread_pool(result);
 #if PARKRING_LAB_HAS_ASIO
     add_asio_pool(result);
     add_asio_reads(result);
     add_asio_tasks(result);
+    add_asio_sync(result);
 #else
     result.left_out.emplace_back(
         "asio: no Boost.Asio 1.78 or newer, or no liburing, at build time (Debian: "
@@ -27,6 +29,7 @@ const roster& all_contenders() {
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_tasks(result);
+    add_parkring_sync(result);
     add_parkring_drops(result);
     add_parkring_sim(result);
 #else

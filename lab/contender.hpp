@@ -38,14 +38,17 @@ struct roster {
 const roster& all_contenders();
 
 void add_limit_ring(roster& to);
+void add_limit_sync(roster& to);
 void add_limit_tasks(roster& to);
 void add_pread(roster& to);
 void add_thread_pool(roster& to);
 void add_asio_pool(roster& to);
 void add_asio_reads(roster& to);
+void add_asio_sync(roster& to);
 void add_asio_tasks(roster& to);
 void add_fio(roster& to);
 void add_parkring_reads(roster& to);
+void add_parkring_sync(roster& to);
 void add_parkring_tasks(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);

@@ -17,6 +17,8 @@ const std::vector<row>& all_rows() {
       {.name = "yield", .kind = work::yield, .depth = 16},
       {.name = "timer", .kind = work::timer, .depth = 1024},
       {.name = "sleep", .kind = work::sleep, .depth = 2000, .by_cpu_time = true},
+      {.name = "channel", .kind = work::channel, .depth = 32},
+      {.name = "semaphore", .kind = work::semaphore, .depth = 16},
       {.name = "drop",
        .kind = work::drop,
        .depth = 64,

@@ -9,7 +9,7 @@
 
 namespace lab {
 
-enum class work { nop, read, spawn, yield, timer, sleep, drop, simulated };
+enum class work { nop, read, spawn, yield, timer, sleep, channel, semaphore, drop, simulated };
 
 /// Which part of the data file a row reads.
 enum class extent { none, hot_set, whole_file };
@@ -17,7 +17,7 @@ enum class extent { none, hot_set, whole_file };
 struct row {
   std::string_view name;
   work kind;
-  unsigned depth;  // operations in flight; tasks of the yield and sleep rows
+  unsigned depth;  // operations in flight; tasks of the yield, sleep and semaphore rows; pairs of channels
   extent part = extent::none;
   bool direct = false;
   bool checksum = false;     // read the extent once, in order, and sum every byte

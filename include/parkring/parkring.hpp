@@ -15,7 +15,6 @@
 #include <parkring/fs.hpp>
 
 #include <parkring/as_result.hpp>
-#include <parkring/event.hpp>
 #include <parkring/link.hpp>
 #include <parkring/race.hpp>
 #include <parkring/spawn.hpp>
@@ -25,6 +24,10 @@
 #include <parkring/this_task.hpp>
 #include <parkring/time.hpp>
 #include <parkring/timeout.hpp>
+
+#include <parkring/sync.hpp>
+
+#include <parkring/shards.hpp>
 
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>

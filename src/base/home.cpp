@@ -93,10 +93,9 @@ home& home::open(core_base& core, waiter_list& ready, wake_function wake, void* 
   return *h;
 }
 
-message* home::close() noexcept {
+void home::close(message_list& rest) noexcept {
   PARKRING_CHECK(owner_.load(std::memory_order_relaxed) == thread_token(),
                  "destroy a runtime on the thread that made it");
-  message* rest;
   {
     std::lock_guard lock(mutex_);
     generation_.store(generation() + 1, std::memory_order_relaxed);
@@ -104,8 +103,7 @@ message* home::close() noexcept {
     core_ = nullptr;
     ready_ = nullptr;
     wake_ = nullptr;
-    rest = first_;
-    first_ = last_ = nullptr;
+    rest.splice_back(inbox_);
     has_messages_.store(false, std::memory_order_relaxed);
   }
   auto& s = homes();
@@ -114,26 +112,26 @@ message* home::close() noexcept {
     s.unused.push_back(this);
   } catch (...) {  // out of memory: this home is not reused, which costs its few bytes
   }
-  return rest;
 }
 
-message* home::take() noexcept {
+void home::take(message_list& taken) noexcept {
   std::lock_guard lock(mutex_);
-  message* all = first_;
-  first_ = last_ = nullptr;
+  taken.splice_back(inbox_);
   has_messages_.store(false, std::memory_order_relaxed);
-  return all;
+}
+
+bool home::withdraw(message& m) noexcept {
+  // The mutex is for neighbours in the inbox; what was taken is the owner's.
+  std::lock_guard lock(mutex_);
+  if (!m.linked()) return false;
+  m.unlink();
+  return true;
 }
 
 bool home::post(std::uint64_t generation, message& m) noexcept {
   std::lock_guard lock(mutex_);
   if (generation_.load(std::memory_order_relaxed) != generation) return false;
-  m.next_message = nullptr;
-  if (last_ != nullptr)
-    last_->next_message = &m;
-  else
-    first_ = &m;
-  last_ = &m;
+  inbox_.push_back(m);
   has_messages_.store(true, std::memory_order_release);  // pairs with `has_messages`
   // Under the mutex, so that the runtime cannot be gone when its waker is called.
   wake_(wake_context_);

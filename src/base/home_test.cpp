@@ -28,14 +28,22 @@ struct owner {
   ~owner() {
     if (at != nullptr) close();
   }
-  message* close() { return std::exchange(at, nullptr)->close(); }
+  std::vector<const message*> close() {
+    message_list rest;
+    std::exchange(at, nullptr)->close(rest);
+    return emptied(rest);
+  }
+  std::vector<const message*> take() const {
+    message_list taken;
+    at->take(taken);
+    return emptied(taken);
+  }
+  static std::vector<const message*> emptied(message_list& list) {
+    std::vector<const message*> out;
+    while (const message* m = list.pop_front()) out.push_back(m);
+    return out;
+  }
 };
-
-std::vector<const message*> chain(const message* m) {
-  std::vector<const message*> out;
-  for (; m != nullptr; m = m->next_message) out.push_back(m);
-  return out;
-}
 
 TEST(Home, is_here_only_on_its_thread_and_while_it_is_open) {
   home_ref kept;
@@ -59,20 +67,36 @@ TEST(Home, messages_come_in_the_order_they_were_posted_and_wake_the_owner) {
   EXPECT_TRUE(o.ref.post(b));
   EXPECT_EQ(o.wakes, 2);
   EXPECT_TRUE(o.at->has_messages());
-  EXPECT_EQ(chain(o.at->take()), (std::vector<const message*>{&a, &b}));
+  EXPECT_EQ(o.take(), (std::vector<const message*>{&a, &b}));
   EXPECT_FALSE(o.at->has_messages());
-  EXPECT_EQ(o.at->take(), nullptr);
+  EXPECT_TRUE(o.take().empty());
   EXPECT_TRUE(o.ref.post(c));
-  EXPECT_EQ(chain(o.at->take()), (std::vector<const message*>{&c}));
+  EXPECT_EQ(o.take(), (std::vector<const message*>{&c}));
 }
 
 TEST(Home, what_was_delivered_is_handed_out_when_it_closes_and_later_posts_are_refused) {
   owner o;
   message a, b;
   EXPECT_TRUE(o.ref.post(a));
-  EXPECT_EQ(chain(o.close()), (std::vector<const message*>{&a}));
+  EXPECT_EQ(o.close(), (std::vector<const message*>{&a}));
   EXPECT_FALSE(o.ref.post(b));
   EXPECT_FALSE(home_ref().post(b));
+}
+
+TEST(Home, what_is_withdrawn_does_not_come_whether_it_was_taken_or_not) {
+  owner o;
+  message a, b, c;
+  EXPECT_TRUE(o.ref.post(a));
+  EXPECT_TRUE(o.ref.post(b));
+  EXPECT_TRUE(o.ref.post(c));
+  EXPECT_TRUE(o.at->withdraw(b));
+  message_list taken;
+  o.at->take(taken);
+  EXPECT_TRUE(o.at->withdraw(a));
+  EXPECT_FALSE(o.at->withdraw(b)) << "it is on no list";
+  EXPECT_EQ(owner::emptied(taken), (std::vector<const message*>{&c}));
+  EXPECT_TRUE(o.ref.post(b));  // and may be posted again
+  EXPECT_EQ(o.take(), (std::vector<const message*>{&b}));
 }
 
 TEST(Home, a_reused_home_does_not_answer_to_its_former_name) {
@@ -86,7 +110,7 @@ TEST(Home, a_reused_home_does_not_answer_to_its_former_name) {
   message m;
   EXPECT_FALSE(stale.post(m));
   EXPECT_EQ(second.wakes, 0);
-  EXPECT_EQ(second.at->take(), nullptr);
+  EXPECT_TRUE(second.take().empty());
 }
 
 TEST(Home, two_homes_of_one_thread_are_told_apart) {
@@ -96,8 +120,8 @@ TEST(Home, two_homes_of_one_thread_are_told_apart) {
   EXPECT_TRUE(b.ref.is_here());
   message m;
   EXPECT_TRUE(a.ref.post(m));
-  EXPECT_EQ(b.at->take(), nullptr);
-  EXPECT_EQ(a.at->take(), &m);
+  EXPECT_TRUE(b.take().empty());
+  EXPECT_EQ(a.take(), (std::vector<const message*>{&m}));
 }
 
 TEST(Home, every_post_is_either_delivered_or_refused_while_it_closes) {
@@ -117,8 +141,8 @@ TEST(Home, every_post_is_either_delivered_or_refused_while_it_closes) {
     }
     while (started != posters) std::this_thread::yield();
     std::size_t taken = 0;
-    for (int i = 0; i < round; ++i) taken += chain(o->at->take()).size();
-    taken += chain(o->close()).size();
+    for (int i = 0; i < round; ++i) taken += o->take().size();
+    taken += o->close().size();
     for (auto& t : threads) t.join();
     EXPECT_EQ(taken, static_cast<std::size_t>(delivered));
     EXPECT_FALSE(ref.post(messages[0]));

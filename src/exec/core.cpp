@@ -34,6 +34,12 @@ steady_time now_by_kernel() noexcept {
   return steady_time(std::chrono::nanoseconds(ns));
 }
 
+bool in_simulated_world() noexcept {
+  if (this_thread_core != nullptr)
+    return !static_cast<exec::core*>(this_thread_core)->driver.ring.real();
+  return kernel::this_thread_kernel != nullptr && !kernel::this_thread_kernel->real();
+}
+
 }  // namespace detail
 
 namespace exec {
@@ -151,11 +157,8 @@ void core::attend() noexcept {
 }
 
 void core::run_messages() noexcept {
-  for (detail::message* m = home_->take(); m != nullptr;) {
-    detail::message* following = m->next_message;
-    m->run(*m);
-    m = following;
-  }
+  home_->take(messages_);
+  while (detail::message* m = messages_.pop_front()) m->run(*m);
 }
 
 void core::shut_down() noexcept {
@@ -179,11 +182,8 @@ void core::shut_down() noexcept {
   ops.reap();  // what has finished meanwhile
   drain(give_up - patience / 4, give_up);
   if (ops.live() == 0) services_.clear();  // else what is left still names them
-  for (detail::message* m = home_->close(); m != nullptr;) {
-    detail::message* following = m->next_message;
-    m->run(*m);
-    m = following;
-  }
+  home_->close(messages_);
+  while (detail::message* m = messages_.pop_front()) m->run(*m);
   if (ops.live() != 0) report_leaks();
 }
 

@@ -44,6 +44,9 @@ class core final : public detail::core_base {
 
   [[nodiscard]] runtime_counters counters() noexcept;
 
+  /// Runs what other threads have posted, between two resumes.
+  void run_messages() noexcept;
+
   /// Whether the destructor may touch the ring: false in a forked child.
   [[nodiscard]] bool owns_ring() const noexcept { return home_of.is_here(); }
 
@@ -72,7 +75,6 @@ class core final : public detail::core_base {
  private:
   void run_batch() noexcept;
   void attend() noexcept;
-  void run_messages() noexcept;
   void destroy_doomed() noexcept;
   void shut_down() noexcept;
   /// Drives the ring until no record is live, or the clock reads `give_up`. At `cancel_at` it
@@ -82,6 +84,7 @@ class core final : public detail::core_base {
   void report_leaks() noexcept;
 
   detail::home* home_;
+  detail::message_list messages_;  // taken from the home, not yet run
   bool running_ = false;
   std::vector<std::pair<const void*, std::unique_ptr<service>>> services_;
 };

@@ -79,7 +79,7 @@ void end_coroutine(task_cell& cell) noexcept {
 
 void destroy_now(task_cell& cell) noexcept {
   cell.state = task_state::aborted;
-  cell.unlink();
+  cell.live_task::unlink();
   cell.start.unlink();
   ++cell.references;  // the frame's end must not take the cell with it
   end_coroutine(cell);

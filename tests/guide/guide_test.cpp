@@ -318,4 +318,30 @@ TEST_F(Guide, faults_are_chosen_by_probability_number_or_callback) {
   });
 }
 
+// ---- 09-waiting-for-each-other ----
+
+TEST(GuideSync, a_timeout_gives_up_the_place_in_the_queue) {
+  pr::run([]() -> pr::task<> {
+    pr::semaphore permits(1);
+    auto mine = co_await permits.acquire();
+    auto other = co_await pr::timeout(1ms, permits.acquire());  // nobody gives one back
+    EXPECT_FALSE(other.has_value());
+    mine.release();
+    EXPECT_EQ(permits.available(), 1u);
+  }());
+}
+
+TEST(GuideSync, a_thread_sends_to_a_task) {
+  pr::run([]() -> pr::task<> {
+    auto [tx, rx] = pr::channel<int>(8);
+    std::thread worker([to = std::move(tx)] {
+      for (int i = 1; i <= 3; ++i) to.blocking_send(i);
+    });
+    int sum = 0;
+    while (auto value = co_await rx.receive()) sum += *value;
+    worker.join();
+    EXPECT_EQ(sum, 6);
+  }());
+}
+
 }  // namespace

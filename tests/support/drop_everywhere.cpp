@@ -92,13 +92,7 @@ void stepped_runtime::run(task<> t) {
   finish();
 }
 
-void stepped_runtime::run_messages() {
-  for (detail::message* m = core_->home_of.where->take(); m != nullptr;) {
-    detail::message* following = m->next_message;
-    m->run(*m);
-    m = following;
-  }
-}
+void stepped_runtime::run_messages() { core_->run_messages(); }
 
 void stepped_runtime::resume_one() {
   exec::core& c = *core_;

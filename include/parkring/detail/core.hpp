@@ -18,18 +18,21 @@
 
 namespace parkring::detail {
 
+/// A task's place on its runtime's list of live tasks.
+struct live_task : list_node {};
+
 struct core_base {
   waiter_list ready;
-  task_cell* current = nullptr;     // the task whose coroutine is running
-  bool attention = false;           // `next_frame` or `doomed` is set
-  void* next_frame = nullptr;       // where to go on, after a transfer that would go too deep
-  std::uintptr_t stack_base = 0;    // of the run loop
-  unsigned budget = 0;              // awaits that may still complete without suspending
-  bool steady = true;               // its clock is the steady clock, which is read in place
-  bool closing = false;             // a task that is started now is aborted at once
-  task_cell* doomed = nullptr;      // aborted tasks to destroy once the running coroutine suspends
-  intrusive_list<task_cell> tasks;  // the live ones
-  home_ref home_of;                 // the way back to this runtime
+  task_cell* current = nullptr;   // the task whose coroutine is running
+  bool attention = false;         // `next_frame` or `doomed` is set
+  void* next_frame = nullptr;     // where to go on, after a transfer that would go too deep
+  std::uintptr_t stack_base = 0;  // of the run loop
+  unsigned budget = 0;            // awaits that may still complete without suspending
+  bool steady = true;             // its clock is the steady clock, which is read in place
+  bool closing = false;           // a task that is started now is aborted at once
+  task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
+  intrusive_list<task_cell, live_task> tasks;    // the live ones
+  home_ref home_of;                              // the way back to this runtime
   const std::size_t* live_operations = nullptr;  // how many requests have a record
   std::uint64_t inline_hits = 0;                 // counted where they happen, in the coroutine
 
@@ -55,6 +58,9 @@ struct core_base {
 
 /// The runtime that runs on this thread, or null.
 extern constinit thread_local core_base* this_thread_core;
+
+/// Whether a runtime that this thread made would be served by a simulated machine.
+[[nodiscard]] bool in_simulated_world() noexcept;
 
 /// As `this_thread_core`, but it is an error if there is none.
 [[nodiscard]] inline core_base& running_core() noexcept {

@@ -9,23 +9,29 @@
 // owner thread only; hence the owner thread may read them without it. A post that found the
 // generation current is delivered: the runtime takes the last messages under the same mutex when
 // it closes. Whoever finds it closed has seen, through the mutex, everything the runtime did.
+//
+// A message is on one of three lists: the inbox, under `mutex_`; the owner's list of those that it
+// has taken and not yet run; or none. The owner may withdraw one that it shares memory with, say
+// because the frame that holds it is destroyed: it is not run after that.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <mutex>
 
+#include <parkring/detail/list.hpp>
 #include <parkring/detail/waiter.hpp>
 
 namespace parkring::detail {
 
 struct core_base;
 
-/// Something to do on a runtime's thread. Intrusive: the sender owns the memory until `run`.
-struct message {
-  message* next_message = nullptr;
+/// Something to do on a runtime's thread. Intrusive: the sender owns the memory until `run`, or
+/// until the runtime's thread has withdrawn it.
+struct message : list_node {
   void (*run)(message&) noexcept = nullptr;
 };
+using message_list = intrusive_list<message>;
 
 /// A name for the calling thread that costs one instruction where the thread pointer can be read.
 [[nodiscard]] inline const void* thread_token() noexcept {
@@ -51,11 +57,15 @@ class home {
   /// Takes a home out of the process-wide stock and opens it for the calling thread.
   static home& open(core_base& core, waiter_list& ready, wake_function wake, void* wake_context);
 
-  /// Closes it and returns the messages not yet run, oldest first. On the owner thread only.
-  message* close() noexcept;
+  /// Closes it and moves the messages not yet run to `rest`, oldest first. On the owner thread
+  /// only.
+  void close(message_list& rest) noexcept;
 
-  /// Hands the messages posted so far to the owner, oldest first.
-  [[nodiscard]] message* take() noexcept;
+  /// Moves the messages posted so far to the owner's `taken`, oldest first.
+  void take(message_list& taken) noexcept;
+  /// `m`, which was posted to this home and was not run, is not run any more; false when it has not
+  /// arrived yet. On the owner thread only.
+  [[nodiscard]] bool withdraw(message& m) noexcept;
   /// Whether `take` would find something. Cheap; may lag behind, a wake follows then.
   [[nodiscard]] bool has_messages() const noexcept {
     return has_messages_.load(std::memory_order_acquire);  // pairs with the release in `post`
@@ -76,8 +86,7 @@ class home {
   std::atomic<bool> has_messages_{false};
   core_base* core_ = nullptr;     // read on the owner thread only
   waiter_list* ready_ = nullptr;  // read on the owner thread only
-  message* first_ = nullptr;      // under mutex_
-  message* last_ = nullptr;       // under mutex_
+  message_list inbox_;            // under mutex_
   wake_function wake_ = nullptr;
   void* wake_context_ = nullptr;
 };

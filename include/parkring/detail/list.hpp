@@ -29,8 +29,9 @@ struct list_node {
   }
 };
 
-/// A list of `T`, which derives from `list_node`. The list does not own its nodes.
-template <class T>
+/// A list of `T`, which derives from `Node`, which is or derives from `list_node`: a type that is
+/// on several lists at once has one base for each. The list does not own its nodes.
+template <class T, class Node = list_node>
 class intrusive_list {
  public:
   intrusive_list() noexcept { head_.prev = head_.next = &head_; }
@@ -41,7 +42,7 @@ class intrusive_list {
   }
 
   [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
-  [[nodiscard]] T* front() noexcept { return empty() ? nullptr : static_cast<T*>(head_.next); }
+  [[nodiscard]] T* front() noexcept { return empty() ? nullptr : element(head_.next); }
 
   /// Walks at most `n` nodes.
   [[nodiscard]] bool longer_than(std::size_t n) const noexcept {
@@ -51,8 +52,8 @@ class intrusive_list {
     return false;
   }
 
-  void push_back(T& node) noexcept { insert_before(head_, node); }
-  void push_front(T& node) noexcept { insert_before(*head_.next, node); }
+  void push_back(T& node) noexcept { insert_before(head_, static_cast<Node&>(node)); }
+  void push_front(T& node) noexcept { insert_before(*head_.next, static_cast<Node&>(node)); }
 
   T* pop_front() noexcept {
     if (empty()) return nullptr;
@@ -60,7 +61,7 @@ class intrusive_list {
     head_.next = node->next;
     node->next->prev = &head_;
     node->prev = nullptr;
-    return static_cast<T*>(node);
+    return element(node);
   }
 
   /// Moves every node of `other` behind ours, in order, in constant time.
@@ -78,7 +79,7 @@ class intrusive_list {
   /// Calls `f(const T&)` for each node, the last one first.
   template <class F>
   void for_each_backwards(F&& f) const {
-    for (const list_node* n = head_.prev; n != &head_; n = n->prev) f(static_cast<const T&>(*n));
+    for (const list_node* n = head_.prev; n != &head_; n = n->prev) f(*element(n));
   }
 
   /// Calls `f(T&)` for each node; `f` may unlink the node it is given.
@@ -86,12 +87,16 @@ class intrusive_list {
   void for_each(F&& f) {
     for (list_node* n = head_.next; n != &head_;) {
       list_node* following = n->next;
-      f(static_cast<T&>(*n));
+      f(*element(n));
       n = following;
     }
   }
 
  private:
+  static T* element(list_node* n) noexcept { return static_cast<T*>(static_cast<Node*>(n)); }
+  static const T* element(const list_node* n) noexcept {
+    return static_cast<const T*>(static_cast<const Node*>(n));
+  }
   static void insert_before(list_node& at, list_node& node) noexcept {
     PARKRING_DCHECK(!node.linked(), "a node can be on one list only; unlink it first");
     node.prev = at.prev;

@@ -49,8 +49,8 @@ struct cell_type {
   void (*end_call)(task_cell&) noexcept;  // ends callable and arguments; null: nothing to do
 };
 
-struct task_cell : plain_frame, list_node, message {  // on the runtime's list of live tasks
-  waiter start;                                       // schedules the first resume
+struct task_cell : plain_frame, live_task, message {
+  waiter start;                   // schedules the first resume
   std::coroutine_handle<> child;  // the task's outermost coroutine; null before it was called
   waiter* joiner = nullptr;
   cell_group* group = nullptr;  // holds the handle's reference, if the task is in one
@@ -163,7 +163,7 @@ inline void finish(task_cell& cell, bool result_needs_end) noexcept {
   if (cell.child != nullptr) std::exchange(cell.child, nullptr).destroy();
   core_base& core = *cell.home_of.core();
   cell.state = task_state::done;
-  cell.unlink();
+  cell.live_task::unlink();
   if (concerns_others(cell)) tell_of_end(cell);
   // What the last destructors spawn must not take this task, which is no more, for its parent.
   if (core.current == &cell) core.current = cell.parent;
