@@ -27,7 +27,7 @@ set(only_once "--gtest_filter=-*DeepNest*:*ForcedRace*:*Mix*:RefusedEnter*:Overf
 string(APPEND only_once ":NeverCompletes*:ShortTransfers*")
 
 # Not tests/allocation: the promise of no allocation is about Linux's own rings.
-foreach(program IN ITEMS unit_exec unit_fs soundness integration guide examples)
+foreach(program IN ITEMS unit_exec unit_fs unit_proc soundness integration guide examples)
   if(NOT TARGET ${program})
     continue()
   endif()

@@ -105,8 +105,9 @@ const record_type poll_type = {
 }  // namespace
 
 bool process_state::watch_in_background(proc::child& c) noexcept {
-  const core_base* core = this_thread_core;
+  core_base* const core = this_thread_core;
   if (core == nullptr || !core->home_of.is_here()) return false;
+  if (!static_cast<exec::core*>(core)->driver.ring.real()) return false;
   auto* s = new (std::nothrow) process_state(std::move(c), core->home_of);
   if (s == nullptr) return false;
   s->handle_gone();
@@ -215,7 +216,7 @@ void send_everywhere(process_state& s, int signal) {
     (void)s.send_to_group(signal);
   else
     (void)s.send(signal);
-  if (signal == SIGKILL) s.who.killed = true;
+  if (signal == SIGKILL) s.who.killed = true;  // also if it has ended, unknown to us
 }
 
 task<exit_status> terminate_within(process_ref p, std::chrono::milliseconds grace) {

@@ -154,7 +154,7 @@ class command {
   bool kill_on_drop_ = false;
 };
 
-/// Runs a command to its end and gives what it wrote: as `command::output`.
+/// Runs a command to its end and gives what it wrote. As `output` of the command.
 [[nodiscard]] inline task<command_output> output(const command& c) { return c.output(); }
 
 }  // namespace parkring
