@@ -88,7 +88,8 @@ TEST(Command, files_serve_as_streams_and_the_null_device_too) {
     const command_output silent = co_await shell("echo x; cat").stdout_to(stdio::null).output();
     EXPECT_EQ(silent.out, "");
     EXPECT_TRUE(silent.status.success()) << "its standard input is empty";
-    EXPECT_THROW(stdio(fs::file()), io_error);
+    const fs::file none;
+    EXPECT_THROW(stdio{none}, io_error);
   };
   run(body(from, to));
 }
