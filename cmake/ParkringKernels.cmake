@@ -26,7 +26,8 @@ set(only_once "--gtest_filter=-*DeepNest*:*ForcedRace*:*Mix*:RefusedEnter*:Overf
 string(APPEND only_once ":NeverCompletes*:ShortTransfers*:FailedClose*")
 
 # Not tests/allocation: the promise of no allocation is about Linux's own rings.
-foreach(program IN ITEMS unit_op unit_park unit_exec unit_fs soundness integration guide examples)
+foreach(program IN ITEMS unit_op unit_park unit_exec unit_fs unit_sync unit_shards unit_proc soundness integration guide
+    examples)
   if(NOT TARGET ${program})
     continue()
   endif()

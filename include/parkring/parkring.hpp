@@ -29,5 +29,7 @@
 
 #include <parkring/shards.hpp>
 
+#include <parkring/proc.hpp>
+
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>

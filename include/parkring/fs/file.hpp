@@ -308,6 +308,11 @@ class file {
 
   /// The path it was opened by.
   [[nodiscard]] const std::filesystem::path& path() const noexcept;
+  /// The descriptor, for system calls of one's own; -1 of an empty file. It stays the file's. In a
+  /// simulated world it is a number that no system call takes.
+  [[nodiscard]] int native_handle() const noexcept {
+    return state_ == nullptr ? -1 : state_->descriptor;
+  }
   /// What memory, offsets and sizes must be multiples of for direct I/O; 1 without.
   [[nodiscard]] std::size_t memory_alignment() const noexcept;
   [[nodiscard]] std::size_t offset_alignment() const noexcept;
