@@ -26,5 +26,10 @@
 #include <parkring/time.hpp>
 #include <parkring/timeout.hpp>
 
+#include <parkring/deadline.hpp>
+#include <parkring/shield.hpp>
+#include <parkring/stop.hpp>
+#include <parkring/task_local.hpp>
+
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>
