@@ -31,5 +31,8 @@
 #include <parkring/stop.hpp>
 #include <parkring/task_local.hpp>
 
+#include <parkring/generator.hpp>
+#include <parkring/stream.hpp>
+
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>
