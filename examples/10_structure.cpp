@@ -45,7 +45,11 @@ pr::task<> handle(bool& committed) {
 
 // A task that finishes what it is at before it goes.
 pr::task<> beat(int& beats) {
-  while (co_await pr::sleep_for(1ms, pr::stoppable)) ++beats;
+  for (;;) {
+    const bool slept = co_await pr::sleep_for(1ms, pr::stoppable);
+    if (!slept) break;
+    ++beats;
+  }
   log("asked to stop");
 }
 

@@ -131,7 +131,7 @@ struct stoppable_t {};
 inline constexpr stoppable_t stoppable;
 
 /// Sleeps as `sleep_for`, but no longer than until the task is asked to stop; true when it slept
-/// to the end: `while (co_await pr::sleep_for(1s, pr::stoppable)) beat();`
+/// to the end: `const bool slept = co_await pr::sleep_for(1s, pr::stoppable);`
 ///
 /// *Completes when* the time has passed or the task was asked to stop. *Owns* a timer. *Thread*:
 /// inside a task. *Drop*: at once. *Errors*: `std::bad_alloc`.

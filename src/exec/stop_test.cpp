@@ -53,6 +53,24 @@ TEST(Stop, a_request_wakes_those_who_wait_for_it_and_drops_nobody) {
   run(body());
 }
 
+TEST(Stop, ends_a_loop_of_sleeps) {
+  auto body = []() -> task<> {
+    auto h = spawn([]() -> task<int> {
+      int rounds = 0;
+      for (;;) {
+        const bool slept = co_await sleep_for(10us, stoppable);
+        if (!slept) break;
+        ++rounds;
+      }
+      co_return rounds;
+    });
+    co_await sleep_for(100us);
+    h.request_stop();
+    EXPECT_GE(co_await std::move(h), 0);
+  };
+  run(body());
+}
+
 TEST(Stop, a_request_before_the_task_looks_is_there_when_it_does) {
   auto body = []() -> task<> {
     auto h = spawn(naps());

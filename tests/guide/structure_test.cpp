@@ -20,7 +20,11 @@ namespace {
 // ---- 11-structure ----
 
 pr::task<> collect_garbage(int& rounds) {
-  while (co_await pr::sleep_for(1s, pr::stoppable)) ++rounds;
+  for (;;) {
+    const bool slept = co_await pr::sleep_for(1s, pr::stoppable);
+    if (!slept) break;
+    ++rounds;
+  }
   ++rounds;  // once more, and then it ends by itself
 }
 
