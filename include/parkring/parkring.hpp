@@ -31,5 +31,13 @@
 
 #include <parkring/proc.hpp>
 
+#include <parkring/deadline.hpp>
+#include <parkring/shield.hpp>
+#include <parkring/stop.hpp>
+#include <parkring/task_local.hpp>
+
+#include <parkring/generator.hpp>
+#include <parkring/stream.hpp>
+
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <parkring/detail/branch.hpp>
 
@@ -86,6 +87,35 @@ class race_awaiter : race_parent {
   std::tuple<branch<Ts>...> branches_;
 };
 
+template <class T>
+class race_of_awaiter : race_parent {
+ public:
+  explicit race_of_awaiter(std::vector<branch<T>>&& b) noexcept : branches_(std::move(b)) {}
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    wait_in(h, &next_branch);
+    for (std::size_t i = 0; i < branches_.size(); ++i) branches_[i].start(*this, i);
+  }
+  race_winner<value_or_monostate<T>> await_resume() {
+    end_wait();
+    branch<T> first = std::move(branches_[winner]);
+    branches_.clear();  // the losers first: when the value is out, nothing of them is left
+    return {winner, take_value(first)};
+  }
+
+ private:
+  static std::coroutine_handle<> next_branch(frames_owner& owner) noexcept {
+    auto& self = static_cast<race_of_awaiter&>(owner);
+    std::coroutine_handle<> next;
+    while (next == nullptr && self.given_up_ < self.branches_.size())
+      next = self.branches_[self.given_up_++].give_up();
+    return next;
+  }
+  std::vector<branch<T>> branches_;
+  std::size_t given_up_ = 0;  // while it is destroyed: how many branches are gone
+};
+
 template <class... As>
 class [[nodiscard("co_await it")]] race_operation {
  public:
@@ -103,6 +133,22 @@ class [[nodiscard("co_await it")]] race_operation {
   std::tuple<As...> inner_;
 };
 
+template <class A>
+class [[nodiscard("co_await it")]] race_of_operation {
+ public:
+  explicit race_of_operation(std::vector<A> && a) : inner_(std::move(a)) {}
+  auto operator co_await()&& {
+    using T = await_result_t<A>;
+    std::vector<branch<T>> branches;
+    branches.reserve(inner_.size());
+    for (auto& a : inner_) branches.push_back(make_branch<T, A>(std::move(a)));
+    return race_of_awaiter<T>(std::move(branches));
+  }
+
+ private:
+  std::vector<A> inner_;
+};
+
 }  // namespace detail
 
 /// Awaits the first of `as` to finish; the others are dropped before the await returns.
@@ -114,6 +160,18 @@ template <detail::awaitable... As>
 requires((!std::is_lvalue_reference_v<As>)&&... && (sizeof...(As) > 0))
     [[nodiscard("co_await it")]] auto race(As&&... as) {
   return detail::race_operation<As...>(std::move(as)...);
+}
+
+/// Awaits the first of a vector of awaitables to finish; gives `race_winner{index, value}`
+/// (`std::monostate` for void). The others are dropped before the await returns.
+///
+/// *Completes when* the first has finished or thrown. *Owns* the awaitables. *Thread*: inside a
+/// task. *Drop*: drops all. *Errors*: what the first to finish throws; an empty vector, of which
+/// none could ever finish, fails a check.
+template <detail::awaitable A>
+[[nodiscard("co_await it")]] auto race(std::vector<A> as) {
+  PARKRING_CHECK(!as.empty(), "a race needs somebody to win it; do not race an empty vector");
+  return detail::race_of_operation<A>(std::move(as));
 }
 
 }  // namespace parkring

@@ -58,6 +58,7 @@ class join_awaiter : waiter {
     if (cell_.state == task_state::aborted) throw task_aborted();
     return static_cast<task_cell_of<T>&>(cell_).result.take();
   }
+  [[nodiscard]] bool aborted() const noexcept { return cell_.state == task_state::aborted; }
 
  private:
   task_cell& cell_;
@@ -103,6 +104,16 @@ class [[nodiscard(
       drop(false);
   }
 
+  /// Asks the task, and all that it has spawned, to stop; see `this_task::stop_token`. It goes on
+  /// until it looks. Any thread that has the handle may; `std::bad_alloc` on another than its own.
+  void request_stop() {
+    if (cell_ == nullptr) return;
+    if (cell_->home_of.is_here())
+      detail::request_stop(*cell_);
+    else
+      detail::request_stop_elsewhere(*cell_);
+  }
+
   /// Lets the task run on by itself, until it ends or the runtime does.
   void detach() noexcept { drop(true); }
 
@@ -124,7 +135,8 @@ class [[nodiscard(
   void drop(bool detach) noexcept {
     if (cell_ == nullptr) return;
     detail::task_cell& cell = *std::exchange(cell_, nullptr);
-    if (cell.home_of.is_here() && (detach || cell.state != detail::task_state::live)) {
+    if (cell.home_of.is_here() && (detach || cell.state != detail::task_state::live) &&
+        cell.stop_elsewhere == 0) {
       cell.detached = true;
       detail::release(cell);
     } else {

@@ -52,6 +52,11 @@ class task_group {
   /// descends from one, ends when it next suspends.
   void abort_all() noexcept { members_.abort_all(); }
 
+  /// Asks all tasks of the group, and what they have spawned, to stop; see
+  /// `this_task::stop_token`. They go on until they look. On the runtime's thread; another uses
+  /// `with_stop_token`.
+  void request_stop() noexcept { members_.request_stop(); }
+
   /// Tasks that have not ended.
   [[nodiscard]] std::size_t size() const noexcept { return members_.live; }
 

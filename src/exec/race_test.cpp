@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include <parkring/nop.hpp>
 #include <parkring/runtime.hpp>
@@ -154,6 +156,41 @@ TEST(Race, of_requests_disposes_of_the_losers_requests) {
     co_await nop();
   });
   EXPECT_EQ(rt.counters().operations, 0U);
+}
+
+TEST(Race, of_a_vector_gives_the_first_and_its_index) {
+  auto held = std::make_shared<int>(1);
+  auto body = [&]() -> task<> {
+    auto runner = [](std::shared_ptr<int>, int n) -> task<int> {
+      if (n != 3) co_await sleep_for(std::chrono::hours(1));
+      co_await nop();
+      co_return n;
+    };
+    std::vector<task<int>> many;
+    for (int i = 0; i < 5; ++i) many.push_back(runner(held, i));
+    const auto first = co_await race(std::move(many));
+    EXPECT_EQ(first.index, 3u);
+    EXPECT_EQ(first.value, 3);
+    EXPECT_EQ(held.use_count(), 1) << "nothing of the losers is left";
+  };
+  run(body());
+}
+
+TEST(Race, of_a_vector_takes_awaitables_without_value_and_throws_what_the_first_throws) {
+  auto body = []() -> task<> {
+    std::vector<task<>> some;
+    some.push_back([]() -> task<> { co_await sleep_for(std::chrono::hours(1)); }());
+    some.push_back([]() -> task<> { co_await nop(); }());
+    EXPECT_EQ((co_await race(std::move(some))).index, 1u);
+    std::vector<task<>> failing;
+    failing.push_back([]() -> task<> { co_await sleep_for(std::chrono::hours(1)); }());
+    failing.push_back([]() -> task<> {
+      co_await nop();
+      throw std::runtime_error("first");
+    }());
+    EXPECT_THROW(co_await race(std::move(failing)), std::runtime_error);
+  };
+  run(body());
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ void add_reference(task_cell* cell) noexcept {
 void forget_ended_ancestors(task_cell& cell) noexcept {
   while (cell.parent != nullptr && cell.parent->state != task_state::live) {
     task_cell* above = cell.parent->parent;
+    cell.stop_requested = cell.stop_requested || cell.parent->stop_requested;  // for its children
     add_reference(above);
     release(*std::exchange(cell.parent, above));
   }
@@ -83,6 +84,7 @@ void destroy_now(task_cell& cell) noexcept {
   cell.start.unlink();
   ++cell.references;  // the frame's end must not take the cell with it
   end_coroutine(cell);
+  if (cell.context != nullptr) leave_context(cell);
   forget_ended_ancestors(cell);
   wake_joiner(cell);
   end_membership(cell);
@@ -93,20 +95,6 @@ bool runs_within(const task_cell& cell, const exec::core& core) noexcept {
   for (const task_cell* c = core.current; c != nullptr; c = c->parent)
     if (c == &cell) return true;
   return false;
-}
-
-// As `release`, after the runtime's end.
-void release_anywhere(task_cell& cell) noexcept {
-  task_cell* c = &cell;
-  while (c != nullptr) {
-    // acq_rel: the last one to let go sees what the others did.
-    if (std::atomic_ref(c->references).fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    task_cell* parent = c->parent;
-    const std::size_t size = c->block_size;
-    c->type->end(*c);
-    deallocate_frame(c, size);
-    c = parent;
-  }
 }
 
 // A handle was dropped on another thread; its reference came along. The last messages are run when
@@ -131,6 +119,12 @@ void tell_of_end(task_cell& cell) noexcept {
   if (cell.parent != nullptr) forget_ended_ancestors(cell);
   wake_joiner(cell);
   if (cell.group != nullptr) end_membership(cell);
+  if (cell.context != nullptr) {
+    // What its last values do must not take this task, which is no more, for the one that runs.
+    core_base& core = *cell.home_of.core();
+    if (core.current == &cell) core.current = cell.parent;
+    leave_context(cell);
+  }
   if (cell.detached && cell.failed) report_failure(cell, exec::core_at(cell.home_of));
 }
 
@@ -163,14 +157,16 @@ void cell_group::abort_all() noexcept {
 void abort(task_cell& cell) noexcept {
   if (cell.state != task_state::live || cell.doomed) return;
   auto& core = exec::core_at(cell.home_of);
-  if (runs_within(cell, core)) {
-    cell.doomed = true;
-    ++cell.references;
-    cell.next_doomed = std::exchange(core.doomed, &cell);
-    core.attention = true;
-    return;
-  }
+  if (runs_within(cell, core)) return abort_later(core, cell);
   destroy_now(cell);
+}
+
+void abort_later(core_base& core, task_cell& cell) noexcept {
+  if (cell.state != task_state::live || cell.doomed) return;
+  cell.doomed = true;
+  ++cell.references;
+  cell.next_doomed = std::exchange(core.doomed, &cell);
+  core.attention = true;
 }
 
 void end_cell(task_cell& cell) noexcept {
@@ -184,20 +180,33 @@ void end_cell(task_cell& cell) noexcept {
   }
 }
 
+void release_anywhere(task_cell& cell) noexcept {
+  task_cell* c = &cell;
+  while (c != nullptr) {
+    // acq_rel: the last one to let go sees what the others did.
+    if (std::atomic_ref(c->references).fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    task_cell* parent = c->parent;
+    const std::size_t size = c->block_size;
+    c->type->end(*c);
+    deallocate_frame(c, size);
+    c = parent;
+  }
+}
+
 void drop_handle(task_cell& cell, bool detach) noexcept {
   if (cell.home_of.is_here()) {
     if (detach)
       cell.detached = true;
     else
       abort(cell);
-    release(cell);
+    if (handle_leaves(cell)) release(cell);
     return;
   }
   cell.foreign_detach = detach;
   cell.run = &handle_dropped_elsewhere;
   // When the runtime is gone it has destroyed the task. What is left are references of handles,
   // and of tasks that name it as their parent, which several threads may let go at once.
-  if (!cell.home_of.post(cell)) release_anywhere(cell);
+  if (!cell.home_of.post(cell) && handle_leaves(cell)) release_anywhere(cell);
 }
 
 }  // namespace parkring::detail

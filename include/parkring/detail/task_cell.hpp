@@ -36,6 +36,7 @@ namespace parkring::detail {
 enum class task_state : std::uint8_t { live, done, aborted };
 
 struct cell_group;
+struct task_context;
 
 /// A task's place in its group.
 struct group_link : list_node {
@@ -57,16 +58,23 @@ struct task_cell : plain_frame, live_task, message {
   group_link in_group;
   home_ref home_of;
   const cell_type* type;
-  task_cell* parent;             // the live task that spawned it, or the nearest above
-  std::uint32_t block_size;      // of all of it
-  std::uint32_t references = 2;  // the frame's and the handle's
+  task_cell* parent;                // the live task that spawned it, or the nearest above
+  task_context* context = nullptr;  // of the task while it lives; see task_context.hpp
+  std::uint32_t block_size;         // of all of it
+  std::uint32_t references = 2;     // the frame's and the handle's
   task_state state = task_state::live;
-  bool doomed = false;         // aborted while running: destroyed at the next suspension
-  bool detached = false;       // nobody will take its result
-  bool failed = false;         // it threw
-  bool foreign_detach;         // what the handle's message asks for
-  std::source_location where;  // of the spawn; empty where it is not known
-  task_cell* next_doomed;      // set while doomed
+  bool doomed = false;          // aborted while running: destroyed at the next suspension
+  bool detached = false;        // nobody will take its result
+  bool failed = false;          // it threw
+  bool stop_requested = false;  // of itself; its descendants look here
+  // A stop request by another thread, of which one is enough: atomic, once there may be one.
+  std::uint8_t stop_elsewhere = 0;
+  static constexpr std::uint8_t stop_sent = 1;        // a message is under way
+  static constexpr std::uint8_t stop_arrived = 2;     // it was run, or never will be
+  static constexpr std::uint8_t stop_has_handle = 4;  // it lets go of the handle's reference
+  bool foreign_detach;                                // what the handle's message asks for
+  std::source_location where;                         // of the spawn; empty where it is not known
+  task_cell* next_doomed;                             // set while doomed
 
   task_cell(core_base& core, const cell_type& t, std::size_t size, plain_frame::function resume,
             std::source_location w) noexcept
@@ -107,6 +115,8 @@ struct cell_group {
   void add(task_cell& cell) noexcept;
   /// Aborts all members and forgets them.
   void abort_all() noexcept;
+  /// Asks all members, and what they have spawned, to stop.
+  void request_stop() noexcept;
 };
 
 /// Makes the task known to the runtime, and ready: `first` is resumed first. Aborts it, if the
@@ -116,18 +126,33 @@ void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noe
 void finish(task_cell& cell, bool result_needs_end) noexcept;
 /// As `finish`, where the task, or its call, has thrown.
 void finish_failed(task_cell& cell) noexcept;
+/// Gives the task its parent's context, unless it has one, where the parent has one.
+void inherit_context(task_cell& cell) noexcept;
+/// Lets go of the context of a task that has ended.
+void leave_context(task_cell& cell) noexcept;
+/// Asks the task, and all that it has spawned, to stop.
+void request_stop(task_cell& cell) noexcept;
+/// As `request_stop`, by the owner of the handle on another thread. Throws `std::bad_alloc`.
+void request_stop_elsewhere(task_cell& cell);
+/// Destroys the task once the running coroutine suspends.
+void abort_later(core_base& core, task_cell& cell) noexcept;
 /// Destroys the task, now or, where it must be, at the next suspension. Idempotent.
 void abort(task_cell& cell) noexcept;
+/// As `release`, after the runtime's end.
+void release_anywhere(task_cell& cell) noexcept;
 /// Lets go of one reference.
 void release(task_cell& cell) noexcept;
+/// Whether the handle's reference is to be let go: else a stop message under way does so.
+[[nodiscard]] bool handle_leaves(task_cell& cell) noexcept;
 /// What the destructor of a handle does, on any thread and after the runtime's death.
 void drop_handle(task_cell& cell, bool detach) noexcept;
 
 // What follows is inline because it is all that most tasks need.
 
-/// Whether somebody waits for the task or counts it, or its parent has ended.
+/// Whether somebody waits for the task or counts it, it has a context, or its parent has ended.
 [[nodiscard]] inline bool concerns_others(const task_cell& cell) noexcept {
-  if (cell.joiner != nullptr || cell.group != nullptr || cell.failed) return true;
+  if (cell.context != nullptr || cell.joiner != nullptr || cell.group != nullptr || cell.failed)
+    return true;
   return cell.parent != nullptr && cell.parent->state != task_state::live;
 }
 /// The part of `finish` for those.
@@ -148,11 +173,20 @@ inline void release_last(task_cell& cell, bool result_needs_end) noexcept {
   deallocate_frame(&cell, cell.block_size);
 }
 
-inline void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noexcept {
-  if (cell.parent != nullptr) ++cell.parent->references;
+/// Makes the task known to the runtime, not ready.
+inline void introduce(core_base& core, task_cell& cell, std::coroutine_handle<> first) noexcept {
+  if (cell.parent != nullptr) {
+    ++cell.parent->references;
+    if (cell.parent->context != nullptr) [[unlikely]]
+      inherit_context(cell);
+  }
   cell.start.frame = first.address();
   cell.start.task = &cell;
   core.tasks.push_back(cell);
+}
+
+inline void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noexcept {
+  introduce(core, cell, first);
   core.ready.push_back(cell.start);
   if (core.closing) [[unlikely]]
     abort(cell);

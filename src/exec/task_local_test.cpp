@@ -1,0 +1,126 @@
+#include <parkring/task_local.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <parkring/nop.hpp>
+#include <parkring/runtime.hpp>
+#include <parkring/shield.hpp>
+#include <parkring/spawn.hpp>
+#include <parkring/stop.hpp>
+#include <parkring/this_task.hpp>
+#include <parkring/when_all.hpp>
+
+namespace parkring {
+namespace {
+
+const task_local<std::string> name;
+const task_local<int> level;
+const task_local<std::shared_ptr<int>> shared;
+
+std::string here() { return name.get() == nullptr ? "none" : *name.get(); }
+task<std::string> asks() {
+  co_await nop();
+  co_return here();
+}
+
+TEST(TaskLocal, is_there_inside_and_not_outside) {
+  auto body = []() -> task<> {
+    EXPECT_EQ(here(), "none");
+    EXPECT_EQ(co_await name.with("a", asks()), "a");
+    EXPECT_EQ(here(), "none");
+    EXPECT_EQ(co_await name.with("a", name.with("b", asks())), "b");
+  };
+  run(body());
+}
+
+TEST(TaskLocal, several_do_not_see_each_other) {
+  auto body = []() -> task<> {
+    auto inside = []() -> task<> {
+      EXPECT_EQ(here(), "a");
+      EXPECT_EQ(*level.get(), 7);
+      EXPECT_EQ(shared.get(), nullptr);
+      co_await nop();
+    };
+    co_await name.with("a", level.with(7, inside()));
+    const auto [a, b] = co_await when_all(name.with("a", asks()), name.with("b", asks()));
+    EXPECT_EQ(a + b, "ab");
+  };
+  run(body());
+}
+
+TEST(TaskLocal, is_inherited_by_what_is_spawned_and_lives_as_long) {
+  auto value = std::make_shared<int>(3);
+  auto body = [&]() -> task<> {
+    auto child = []() -> task<> {
+      for (int i = 0; i < 5; ++i) co_await yield();
+      EXPECT_EQ(**shared.get(), 3);
+    };
+    auto parent = [child]() -> task<> {
+      spawn(child).detach();
+      co_await shield(child());
+      spawn(child).detach();
+    };
+    co_await shared.with(value, parent());
+    EXPECT_EQ(value.use_count(), 2) << "the detached child has it";
+    for (int i = 0; i < 10; ++i) co_await yield();
+    EXPECT_EQ(value.use_count(), 1);
+  };
+  run(body());
+}
+
+TEST(TaskLocal, stays_when_the_task_gets_a_stop_token) {
+  auto body = []() -> task<> {
+    auto inside = []() -> task<> {
+      (void)this_task::stop_token();
+      EXPECT_EQ(here(), "a");
+      EXPECT_EQ(co_await spawn(asks()), "a");
+    };
+    co_await name.with("a", inside());
+    (void)this_task::stop_token();
+    EXPECT_EQ(co_await name.with("b", asks()), "b");
+  };
+  run(body());
+}
+
+TEST(TaskLocal, a_later_variable_at_the_same_place_is_another_one) {
+  auto body = []() -> task<> {
+    std::optional<task_local<int>> number(std::in_place);
+    auto asks = [](std::optional<task_local<int>>& of) -> task<> {
+      EXPECT_EQ(*of->get(), 1);
+      of.emplace();
+      EXPECT_EQ(of->get(), nullptr);
+      co_return;
+    };
+    co_await number->with(1, asks(number));
+  };
+  run(body());
+}
+
+TEST(TaskLocal, a_value_that_fails_to_move_leaves_nothing) {
+  struct thrower {
+    int left;
+    explicit thrower(int n) : left(n) {}
+    thrower(thrower&& other) : left(other.left - 1) {
+      if (left < 0) throw std::runtime_error("move");
+    }
+    thrower& operator=(thrower&&) = default;
+  };
+  auto body = []() -> task<> {
+    const task_local<thrower> key;
+    for (int n = 0; n < 6; ++n) {
+      try {
+        co_await key.with(thrower(n), yield());
+      } catch (const std::runtime_error&) {
+      }
+    }
+  };
+  run(body());
+}
+
+}  // namespace
+}  // namespace parkring

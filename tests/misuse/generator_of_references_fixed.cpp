@@ -1,0 +1,3 @@
+#include <parkring/parkring.hpp>
+
+parkring::generator<int*> numbers(int& n) { co_yield &n; }
