@@ -26,5 +26,7 @@
 #include <parkring/time.hpp>
 #include <parkring/timeout.hpp>
 
+#include <parkring/async_fd.hpp>
+
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>
