@@ -10,7 +10,8 @@
 //     closing the duplicate gives up the process's record locks on the file.) A read or write whose
 //     number has another file when its turn comes ends with -EBADF.
 //   * Registering a file, and waiting for a stream, takes a descriptor more: -EMFILE is possible.
-//   * The ring's descriptor tells of no completions: it cannot be polled.
+//   * The ring's descriptor tells of no completions: it can be polled only between `begin_watch`
+//     and `end_watch`.
 //   * Paths, addresses and vectors are copied when a request begins: for a chain's later parts that
 //     is when their turn comes.
 //   * A worker that is inside a system call cannot be called back, but from opens of FIFOs and from
@@ -33,6 +34,9 @@ class threads_kernel final : public kernel {
   int reg(const ring_memory& ring, unsigned opcode, const void* arg,
           unsigned count) noexcept override;
   void release(ring_memory& ring) noexcept override;
+  [[nodiscard]] int watch_descriptor(ring_memory& ring, int event) noexcept override;
+  [[nodiscard]] bool begin_watch(const ring_memory& ring) noexcept override;
+  void end_watch(const ring_memory& ring) noexcept override;
 };
 
 }  // namespace parkring::kernel::threads
