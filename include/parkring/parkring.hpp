@@ -27,6 +27,8 @@
 #include <parkring/timeout.hpp>
 
 #include <parkring/async_fd.hpp>
+#include <parkring/guest.hpp>
+#include <parkring/hosted.hpp>
 
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>
