@@ -13,8 +13,8 @@
 // signals the event, which ends the sleep. `awake` is stored plainly after a sleep; it may cover a
 // `notified`, but only one whose unparker saw `sleeping` and has signalled the event.
 //
-// A host that waits instead of the ring (`driver::leave_to_host`) sleeps by the same state. Where the
-// kernel can signal the event for completions too, the host watches the event itself, clears it
+// A host that waits instead of the ring (`driver::leave_to_host`) sleeps by the same state. Where
+// the kernel can signal the event for completions too, the host watches the event itself, clears it
 // before it says `sleeping`, and the ring has no watch; else the watch makes the ring's descriptor
 // readable.
 //
