@@ -16,6 +16,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/parkring-config-version.
                                  COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/parkring-config.cmake"
               "${PROJECT_BINARY_DIR}/parkring-config-version.cmake"
+              "${PROJECT_SOURCE_DIR}/cmake/ParkringForeign.cmake"
         DESTINATION "${package_dir}")
 
 # The folders are written relative to the file itself, so the installed tree can be moved.

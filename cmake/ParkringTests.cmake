@@ -5,6 +5,7 @@
 #   tests/support/*.cpp         helpers that every test program links
 #   tests/misuse/NAME.cpp       must not compile; NAME_fixed.cpp must
 #   tests/tools/test_*.py       tests of the repository's own scripts
+#   tests/foreign/              beside other libraries: ParkringForeignTests.cmake
 #   tests/consumer/             a foreign project that uses the installed library
 if(CMAKE_CROSSCOMPILING)
   # The system's library is for the system's processor; Debian's libgtest-dev has the source too.
@@ -95,7 +96,7 @@ function(parkring_test_programs folder prefix)
     list(APPEND names "${CMAKE_MATCH_1}")
   endforeach()
   list(REMOVE_DUPLICATES names)
-  list(REMOVE_ITEM names misuse consumer tools)
+  list(REMOVE_ITEM names misuse consumer tools foreign)
   if(NOT PARKRING_BUILD_EXAMPLES)
     list(REMOVE_ITEM names examples)  # they link what the examples are made of
   endif()

@@ -92,10 +92,15 @@ PUBLIC = [
     ("detail/task_context.hpp", "exec"),
     ("detail/timer.hpp", "exec"),
     ("as_result.hpp", "exec"),
+    ("async_fd.hpp", "exec"),
     ("blocking.hpp", "exec"),
     ("buffer.hpp", "exec"),
     ("deadline.hpp", "exec"),
     ("generator.hpp", "exec"),
+    ("guest.hpp", "exec"),
+    ("guests/*.hpp", "exec"),
+    ("hosted.hpp", "exec"),
+    ("hosts/*.hpp", "exec"),
     ("nop.hpp", "exec"),
     ("race.hpp", "exec"),
     ("runtime.hpp", "exec"),
@@ -135,6 +140,14 @@ PUBLIC = [
     ("sim/options.hpp", "kernel"),
     ("sim.hpp", "sim"),
     ("sim/*.hpp", "sim"),
+]
+# Public headers that include a foreign library's: pattern -> its pkg-config module, or a header of it
+# where it has none. They compile only where that is there.
+FOREIGN = [
+    ("*/libuv.hpp", "libuv"),
+    ("*/glib.hpp", "glib-2.0"),
+    ("*/sd_event.hpp", "libsystemd"),
+    ("*/asio.hpp", "boost/asio.hpp"),
 ]
 UMBRELLA = "parkring.hpp"  # includes every public header, and no header or source includes it
 
@@ -306,12 +319,35 @@ class Repository:
                                               f"{' · '.join(missing)}{reason}")
 
     # --- Headers alone ----------------------------------------------------------------------------
+    @staticmethod
+    def foreign_flags(compiler, name):
+        """What a header needs to compile beside a foreign library; None: that is not here."""
+        needed = next((n for pattern, n in FOREIGN if fnmatch.fnmatchcase(name, pattern)), None)
+        if needed is None:
+            return []
+        if "/" in needed:
+            done = subprocess.run([compiler, "-E", "-x", "c++", "-"], text=True, capture_output=True,
+                                  input=f"#include <{needed}>\n", errors="replace")
+            return None if done.returncode else []
+        try:
+            done = subprocess.run(["pkg-config", "--cflags", needed], capture_output=True, text=True)
+        except OSError:
+            return None
+        # Its headers are not ours to warn about.
+        return None if done.returncode else [
+            flag.replace("-I", "-isystem", 1) if flag.startswith("-I") else flag
+            for flag in done.stdout.split()]
+
     def header_problem(self, compiler, name):
+        foreign = self.foreign_flags(compiler, name)
+        if foreign is None:
+            self.notes.append(f"include/{name} was not compiled: its library is not here")
+            return None
         # Twice, so that a missing include guard shows; from a pipe, so that no file is the main one.
         program = f"#include <{name}>\n" * 2
         done = subprocess.run(
             [compiler, "-std=c++23", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
-             "-Werror", f"-I{self.root / 'include'}", "-x", "c++", "-"],
+             "-Werror", f"-I{self.root / 'include'}", *foreign, "-x", "c++", "-"],
             input=program, capture_output=True, text=True, errors="replace")
         return done.stderr.strip() if done.returncode else None
 

@@ -25,12 +25,6 @@
 #include <parkring/time.hpp>
 #include <parkring/timeout.hpp>
 
-#include <parkring/sync.hpp>
-
-#include <parkring/shards.hpp>
-
-#include <parkring/proc.hpp>
-
 #include <parkring/deadline.hpp>
 #include <parkring/shield.hpp>
 #include <parkring/stop.hpp>
@@ -38,6 +32,16 @@
 
 #include <parkring/generator.hpp>
 #include <parkring/stream.hpp>
+
+#include <parkring/sync.hpp>
+
+#include <parkring/shards.hpp>
+
+#include <parkring/proc.hpp>
+
+#include <parkring/async_fd.hpp>
+#include <parkring/guest.hpp>
+#include <parkring/hosted.hpp>
 
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>

@@ -18,6 +18,9 @@
 
 namespace parkring {
 
+class guest;
+class hosted;
+
 namespace exec {
 class core;
 struct runtime_access;
@@ -62,6 +65,7 @@ struct runtime_options {
 /// What a runtime has done, and every slow path it took. Monotonic, except where marked.
 struct runtime_counters {
   std::uint64_t turns = 0;                 // parks of the run loop
+  std::uint64_t guest_turns = 0;           // turns given to guests
   std::uint64_t enters = 0;                // io_uring_enter calls
   std::uint64_t submissions = 0;           // requests handed to the ring
   std::uint64_t completions = 0;           // completions read
@@ -151,6 +155,15 @@ class runtime {
   /// A handle to post with that may outlive the runtime.
   [[nodiscard]] parkring::remote remote() const noexcept { return parkring::remote(home_); }
 
+  /// Waits for `g` too from now on, whenever it runs: gives it a turn when its descriptor or its
+  /// time-out asks for one, before each sleep, and now and then while it is busy; one for each
+  /// batch of tasks at most. A guest uses one of `max_operations`. Its callbacks may spawn, set
+  /// events and post.
+  ///
+  /// *Owns* nothing: either may be destroyed first. *Thread*: the runtime's, also inside a task.
+  /// *Errors*: `std::bad_alloc`.
+  void park_on(guest& g);
+
   [[nodiscard]] runtime_counters counters() const noexcept;
 
   /// What serves the requests: "linux" (io_uring), "threads", or "sim" in a simulated world.
@@ -160,6 +173,7 @@ class runtime {
 
  private:
   friend struct exec::runtime_access;
+  friend class hosted;
   explicit runtime(std::unique_ptr<exec::core> core);
 
   // Runs until the task has ended and frees it, also when the run ends by an exception.

@@ -45,7 +45,8 @@ bool in_simulated_world() noexcept {
 namespace exec {
 namespace {
 
-constexpr unsigned batch = 256;  // resumes between two looks at the ring
+constexpr unsigned batch = 256;           // resumes between two looks at the ring
+constexpr unsigned batches_for_host = 4;  // in one turn that a host gives
 
 // So that no sum with them overflows.
 runtime_options within_bounds(runtime_options o) noexcept {
@@ -141,11 +142,32 @@ void core::run_until_ended(const detail::task_cell& target) {
       run_messages();
     if (target.state != detail::task_state::live) break;
     ++driver.turns;
-    driver.park(ready.empty());
+    bool guests_wait = false;
+    if (!guests_.empty()) [[unlikely]]
+      guests_wait = guests_.turn_all(ready.empty());
+    driver.park(ready.empty() && !guests_wait);
     if (driver.machine_stopped()) [[unlikely]]
       throw machine_stopped();
   }
   driver.timers.date(driver.now_ns());  // their time passes also while nothing runs
+}
+
+bool core::turn_hosted() {
+  PARKRING_CHECK(home_of.is_here(), "give a hosted runtime its turns on the thread that made it");
+  PARKRING_CHECK(!running_, "a hosted runtime cannot have a turn from inside one of its tasks");
+  running_ = true;
+  const core_scope scope(*this);
+  stack_base = detail::stack_pointer();
+  driver.return_from_host();
+  for (unsigned i = 0; i < batches_for_host; ++i) {
+    run_batch();
+    if (home_->has_messages()) run_messages();
+    ++driver.turns;
+    driver.park(false);
+    if (!has_work()) break;
+  }
+  running_ = false;
+  return !driver.leave_to_host();
 }
 
 void core::attend() noexcept {
@@ -167,6 +189,7 @@ void core::shut_down() noexcept {
                  "a runtime cannot be destroyed from inside one of its tasks; let the "
                  "task return to run() first");
   closing = true;
+  guests_.leave_all();
   while (detail::task_cell* t = tasks.front()) detail::abort(*t);
   const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
   const std::uint64_t give_up = driver.now_ns() + patience;
@@ -241,6 +264,7 @@ runtime_counters core::counters() noexcept {
   runtime_counters c = counted;
   c.inline_hits = inline_hits;
   c.turns = driver.turns;
+  c.guest_turns = guests_.turns;
   c.enters = driver.ring.enters;
   c.submissions = ops.submissions();
   c.completions = ops.completions;

@@ -5,7 +5,7 @@
 // <parkring/detail/home.hpp>, the park contract in park/driver.hpp.
 //
 // Teardown, in this order and no other:
-//   1. no new work: a task launched from now on is destroyed at once;
+//   1. no new work: a task launched from now on is destroyed at once; guests are forgotten;
 //   2. all tasks are destroyed, so no frame is left that a completion could want to resume;
 //   3. every request becomes an orphan, and is cancelled unless it is left to finish for its
 //      effect: writes to regular files, and sync;
@@ -27,6 +27,7 @@
 
 #include "buf/registered_buffers.hpp"
 #include "exec/blocking_pool.hpp"
+#include "exec/guests.hpp"
 #include "exec/service.hpp"
 #include "park/driver.hpp"
 
@@ -41,6 +42,27 @@ class core final : public detail::core_base {
 
   /// Runs turns until `target` is no longer live.
   void run_until_ended(const detail::task_cell& target);
+
+  // ---- a runtime that has no loop of its own (exec/hosted.cpp) ----
+
+  /// A descriptor that tells a host when a turn is due.
+  [[nodiscard]] int make_hosted();
+  /// Runs what is ready, for a few batches, and leaves the waiting to the host. True: another turn
+  /// is due at once.
+  bool turn_hosted();
+  /// The host has made something ready outside of a turn: its descriptor is to tell.
+  void tell_host() noexcept {
+    if (!running_) driver.wake.unpark();
+  }
+  [[nodiscard]] bool has_work() const noexcept { return !ready.empty() || home_->has_messages(); }
+
+  // ---- foreign loops (exec/guests.hpp) ----
+
+  void park_on(guest& g);
+  void forget_guest(detail::guest_watch& w) noexcept {
+    guests_.remove(w);
+    w.leave();
+  }
 
   [[nodiscard]] runtime_counters counters() noexcept;
 
@@ -86,6 +108,7 @@ class core final : public detail::core_base {
   detail::home* home_;
   detail::message_list messages_;  // taken from the home, not yet run
   bool running_ = false;
+  guests guests_{*this};
   std::vector<std::pair<const void*, std::unique_ptr<service>>> services_;
 };
 

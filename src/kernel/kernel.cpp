@@ -81,4 +81,8 @@ void kernel::clear_event(int fd) noexcept {
   }
 }
 
+int kernel::watch_descriptor(ring_memory&, int) noexcept { return -EOPNOTSUPP; }
+bool kernel::begin_watch(const ring_memory&) noexcept { return true; }
+void kernel::end_watch(const ring_memory&) noexcept {}
+
 }  // namespace parkring::kernel

@@ -38,6 +38,8 @@ struct ring_memory {
   std::uint32_t cq_entries = 0;
   abi::cqe* cqes = nullptr;
 
+  int watch_fd = -1;  // an event of the program's that is signalled: `kernel::watch_descriptor`
+
   std::uint32_t setup_flags = 0;  // setup_* as taken
   std::uint32_t features = 0;     // feat_*
 
@@ -88,6 +90,19 @@ class kernel {
 
   /// Unmaps and closes. Requests in flight do not end by it: drain first.
   virtual void release(ring_memory& ring) noexcept = 0;
+
+  // ---- for a program that waits for a ring in a loop of its own ----
+
+  /// A descriptor to wait for: between a `begin_watch` that said true and the next `end_watch` it
+  /// becomes readable, level-triggered, when an enter would find something to do. `event`, made by
+  /// `make_event`, is the program's own: either it is the answer, and signalled for the ring too,
+  /// or the ring must have a poll of it. Asked once for a ring, on its thread. -errno; -EOPNOTSUPP
+  /// where there is none.
+  [[nodiscard]] virtual int watch_descriptor(ring_memory& ring, int event) noexcept;
+  /// False: there is something to do already, and the watch has not begun.
+  [[nodiscard]] virtual bool begin_watch(const ring_memory& ring) noexcept;
+  /// Also when none has begun.
+  virtual void end_watch(const ring_memory& ring) noexcept;
 
   /// True when enter may be issued as an inlined system call instead of through `enter`.
   [[nodiscard]] virtual bool direct() const noexcept { return false; }

@@ -11,6 +11,23 @@ kernel::abi::timespec64 driver::time_left() noexcept {
           static_cast<std::int64_t>(ns % 1'000'000'000u)};
 }
 
+// The watch begins before the waker sleeps: beginning it clears the event, and an unpark that
+// signals it comes after the waker says `sleeping`.
+bool driver::leave_to_host() noexcept {
+  timers.date(now_ns());
+  wake.be_armed();
+  ops.fill_queue();
+  if (ring.unsubmitted() != 0) {
+    const int answer = ring.enter(0, nullptr, kernel::abi::enter_getevents);
+    if (answer < 0) enter_failed(answer);
+  }
+  if (!ready_.empty() || ring.unsubmitted() != 0 || ring.completions_waiting() || ops.backlog())
+    return false;
+  if (ring.begin_watch() && wake.begin_sleep()) return true;
+  ring.end_watch();
+  return false;
+}
+
 void driver::enter_failed(int answer) noexcept {
   switch (-answer) {
     case ETIME:  // the deadline: the timers fire below

@@ -71,6 +71,17 @@ class driver {
     if (!timers.empty()) timers.fire(now_ns(), ready_);
   }
 
+  // ---- where a host waits, instead of `park(true)` ----
+
+  /// Hands everything to the kernel and arms what ends a sleep: from now on the descriptor of the
+  /// ring's `watch_descriptor` is readable once there is something to do. False: there is already.
+  [[nodiscard]] bool leave_to_host() noexcept;
+  /// Before the turn that follows.
+  void return_from_host() noexcept {
+    wake.end_sleep();
+    ring.end_watch();
+  }
+
   /// The clock of the ring's kernel, read in place where that is the steady clock.
   [[nodiscard]] std::uint64_t now_ns() noexcept {
     return ring.real() ? steady_now_ns() : ring.served_by().now_ns();

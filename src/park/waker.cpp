@@ -60,6 +60,12 @@ void waker::arm() noexcept {
   ops_.submit(*watch_, nullptr);
 }
 
+int waker::share_with_host() noexcept {
+  const int fd = ops_.ring().watch_descriptor(event_.get());
+  if (fd == event_.get()) armed_ = true;
+  return fd;
+}
+
 void waker::stop() noexcept {
   stopping_ = true;
   if (watch_ == nullptr) return;

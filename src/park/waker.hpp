@@ -13,6 +13,11 @@
 // signals the event, which ends the sleep. `awake` is stored plainly after a sleep; it may cover a
 // `notified`, but only one whose unparker saw `sleeping` and has signalled the event.
 //
+// A host that waits instead of the ring (`driver::leave_to_host`) sleeps by the same state. Where
+// the kernel can signal the event for completions too, the host watches the event itself, clears it
+// before it says `sleeping`, and the ring has no watch; else the watch makes the ring's descriptor
+// readable.
+//
 // The event is a counter that can be polled, made by the ring's kernel: an eventfd on Linux. The
 // ring watches it by one multishot poll, armed before the first sleep and again when the kernel
 // ends it. Its record is taken at the start and kept, so that a thread whose requests use up all
@@ -38,8 +43,7 @@ class waker {
 
   /// Before blocking: false means do not block. Arms the watch.
   [[nodiscard]] bool begin_sleep() noexcept {
-    if (!armed_) [[unlikely]]
-      arm();
+    be_armed();
     // acq_rel: pairs with the exchange in unpark().
     if (state_.exchange(sleeping, std::memory_order_acq_rel) == notified) [[unlikely]] {
       state_.store(awake, std::memory_order_relaxed);
@@ -47,7 +51,16 @@ class waker {
     }
     return true;
   }
+  /// What `begin_sleep` does first; for who must submit it before.
+  void be_armed() noexcept {
+    if (!armed_) [[unlikely]]
+      arm();
+  }
   void end_sleep() noexcept { state_.store(awake, std::memory_order_relaxed); }
+
+  /// Lets a host wait: the descriptor that it watches, or -errno. Where that is the event itself
+  /// the ring does not watch it. Before the first sleep.
+  [[nodiscard]] int share_with_host() noexcept;
 
   /// Teardown: ends the watch.
   void stop() noexcept;
@@ -63,7 +76,7 @@ class waker {
   static const detail::record_type watch_type;
 
   std::atomic<int> state_{awake};
-  bool armed_ = false;  // the watch is submitted
+  bool armed_ = false;  // the watch is submitted, or a host watches the event
   bool stopping_ = false;
   base::owned_fd event_;
   op::operations& ops_;

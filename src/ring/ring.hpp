@@ -165,6 +165,15 @@ class ring {
             (abi::sq_cq_overflow | abi::sq_taskrun | abi::sq_need_wakeup)) != 0;
   }
 
+  // ---- for a host that waits in a loop of its own; see kernel.hpp ----
+
+  /// The descriptor it waits for, or -errno.
+  [[nodiscard]] int watch_descriptor(int event) noexcept {
+    return kernel_.watch_descriptor(memory_, event);
+  }
+  [[nodiscard]] bool begin_watch() noexcept { return kernel_.begin_watch(memory_); }
+  void end_watch() noexcept { kernel_.end_watch(memory_); }
+
   // ---- the rest ----
 
   /// io_uring_register(2) on this ring: a result of its own, or -errno.

@@ -1,5 +1,7 @@
 // Everything else that can be awaited, dropped at every point.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <functional>
@@ -206,6 +208,55 @@ TEST(DroppedWaits, waiting_for_an_event_leaves_nothing) {
     happened.set();
     co_await std::move(second);
     co_await happened.wait();
+  });
+}
+
+TEST(DroppedWaits, waiting_for_a_foreign_descriptor_leaves_nothing) {
+  PARKRING_NEEDS_REAL("descriptors of other libraries");
+  drop_everywhere([]() -> pr::task<> {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    auto read_end = pr::async_fd::own(ends[0]);
+    auto write_end = pr::async_fd::own(ends[1]);
+    co_await write_end.writable();
+    EXPECT_FALSE(co_await pr::timeout(50us, read_end.readable()));
+    auto waiter = [&read_end]() -> pr::task<> {
+      (void)co_await pr::as_result(read_end.readable());
+    };
+    auto first = pr::spawn(waiter);
+    auto second = pr::spawn(waiter);
+    co_await pr::yield();
+    first.abort();
+    EXPECT_EQ(::write(write_end.get(), "x", 1), 1);
+    co_await std::move(second);
+    auto described = write_end.ready(pr::fd_events::error);
+    co_await pr::yield();
+  });
+}
+
+TEST(DroppedWaits, releasing_a_foreign_descriptor_leaves_nothing) {
+  PARKRING_NEEDS_REAL("descriptors of other libraries");
+  drop_everywhere([]() -> pr::task<> {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    // The library's side: it closes, whatever becomes of the waits.
+    struct library {
+      int* fds;
+      ~library() {
+        ::close(fds[0]);
+        ::close(fds[1]);
+      }
+    } const owner{ends};
+    auto fd = pr::async_fd::borrow(ends[0]);
+    auto waiter = [&fd]() -> pr::task<> { (void)co_await pr::as_result(fd.readable()); };
+    auto first = pr::spawn(waiter);
+    auto second = pr::spawn(waiter);
+    co_await pr::yield();
+    (void)co_await pr::timeout(1h, fd.release());
+    co_await std::move(first);
+    co_await std::move(second);
+    auto other = pr::async_fd::borrow(ends[1]);
+    co_await pr::race(other.release(), other.release());
   });
 }
 

@@ -118,6 +118,26 @@ void linux_kernel::release(ring_memory& ring) noexcept {
   ring = {};
 }
 
+// Not the ring's own descriptor: with DEFER_TASKRUN it is readable when work waits, but epoll is
+// not told. A registered eventfd is signalled when such work is added, and for each completion. It
+// is the program's own event, which others signal too; a poll of it in the ring that signals it
+// would end itself.
+int linux_kernel::watch_descriptor(ring_memory& ring, int event) noexcept {
+  if (const int answer = reg(ring, abi::register_eventfd, &event, 1); answer < 0) return answer;
+  return ring.watch_fd = event;
+}
+
+// First the event is cleared, then the queues are looked at: what comes before the look is seen,
+// and what comes after it signals again. The read is a system call, which orders the two.
+bool linux_kernel::begin_watch(const ring_memory& ring) noexcept {
+  std::uint64_t count;
+  while (::read(ring.watch_fd, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+  constexpr std::uint32_t waiting = abi::sq_cq_overflow | abi::sq_taskrun | abi::sq_need_wakeup;
+  return (__atomic_load_n(ring.sq_flags, __ATOMIC_ACQUIRE) & waiting) == 0 &&
+         __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == *ring.cq_head;
+}
+
 }  // namespace parkring::kernel::linux_impl
 
 namespace parkring::kernel {

@@ -14,6 +14,8 @@ class linux_kernel final : public kernel {
   int reg(const ring_memory& ring, unsigned opcode, const void* arg,
           unsigned count) noexcept override;
   void release(ring_memory& ring) noexcept override;
+  [[nodiscard]] int watch_descriptor(ring_memory& ring, int event) noexcept override;
+  [[nodiscard]] bool begin_watch(const ring_memory& ring) noexcept override;
   [[nodiscard]] bool direct() const noexcept override { return true; }
 };
 

@@ -91,6 +91,24 @@ void threads_kernel::release(ring_memory& ring) noexcept {
   delete m;
 }
 
+// The epoll descriptor itself: what is watched makes it readable, and so does what workers bring,
+// while the channel counts the ring's thread as sleeping.
+int threads_kernel::watch_descriptor(ring_memory& ring, int) noexcept { return ring.fd; }
+
+bool threads_kernel::begin_watch(const ring_memory& ring) noexcept {
+  machine* const m = machine_of(ring);
+  return m != nullptr && m->below->home()->begin_sleep();
+}
+
+// Whatever made the descriptor readable is taken out of epoll by the next enter, so there must be
+// one: events of the program's own wakers do not raise the flag.
+void threads_kernel::end_watch(const ring_memory& ring) noexcept {
+  machine* const m = machine_of(ring);
+  if (m == nullptr) return;
+  m->below->home()->end_sleep();
+  __atomic_fetch_or(ring.sq_flags, abi::sq_taskrun, __ATOMIC_RELAXED);
+}
+
 }  // namespace parkring::kernel::threads
 
 namespace parkring::kernel {

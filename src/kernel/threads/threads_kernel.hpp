@@ -13,17 +13,16 @@
 //   * Registering a file, and waiting for a stream, takes a descriptor more: -EMFILE is possible.
 //     Emptying the slot of a regular file closes it, which gives up the record locks (fcntl(2))
 //     that the process holds on that file.
-//   * The ring's descriptor tells of no completions: it cannot be polled.
+//   * The ring's descriptor tells of no completions: it can be polled only between `begin_watch`
+//     and `end_watch`.
 //   * Paths, addresses and vectors are copied when a request begins: for a chain's later parts that
 //     is when their turn comes.
 //   * A worker that is inside a system call on a file or a path cannot be called back. Out of one
-//   that
-//     may wait for somebody else for ever it is called by a signal, see interrupter.hpp: the cancel
-//     is told that the request goes on (-EALREADY), and the request then ends with -ECANCELED, or
+//     that may wait for somebody else for ever it is called by a signal, see interrupter.hpp: the
+//     cancel is told that the request goes on (-EALREADY), and the request then ends with -ECANCELED, or
 //     as it had ended just before.
 //   * IORING_REGISTER_IOWQ_MAX_WORKERS sets the limits of the one pool of the process, for all of
-//   its
-//     rings.
+//     its rings.
 //   * A forked child cannot use its parent's rings, and releases them without touching them. It
 //     closes what it has inherited of them only when the thread that forked was the ring's own, and
 //     but for regular files and what is on workers.
@@ -42,6 +41,9 @@ class threads_kernel final : public kernel {
   int reg(const ring_memory& ring, unsigned opcode, const void* arg,
           unsigned count) noexcept override;
   void release(ring_memory& ring) noexcept override;
+  [[nodiscard]] int watch_descriptor(ring_memory& ring, int event) noexcept override;
+  [[nodiscard]] bool begin_watch(const ring_memory& ring) noexcept override;
+  void end_watch(const ring_memory& ring) noexcept override;
 };
 
 }  // namespace parkring::kernel::threads

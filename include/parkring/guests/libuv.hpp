@@ -1,0 +1,34 @@
+// A libuv loop as the guest of a runtime. Needs libuv's headers; link parkring::libuv.
+#pragma once
+
+#include <uv.h>
+
+#include <chrono>
+#include <optional>
+
+#include <parkring/guest.hpp>
+
+namespace parkring::guests {
+
+/// A guest of `loop`, which stays the caller's: never run it by hand meanwhile, and close its
+/// handles, as ever, before uv_loop_close. One turn is one iteration, uv_run(UV_RUN_NOWAIT).
+[[nodiscard]] inline guest libuv(uv_loop_t* loop) {
+  struct uv_guest {
+    uv_loop_t* loop;
+
+    int descriptor() const noexcept { return uv_backend_fd(loop); }
+    std::optional<std::chrono::nanoseconds> next_timeout() const noexcept {
+      uv_update_time(loop);
+      const int ms = uv_backend_timeout(loop);
+      if (ms < 0) return std::nullopt;
+      return std::chrono::milliseconds(ms);
+    }
+    guest_state turn() noexcept {
+      uv_run(loop, UV_RUN_NOWAIT);
+      return guest_state::idle;  // a time-out of 0 tells when it has more to do
+    }
+  };
+  return guest(uv_guest{loop});
+}
+
+}  // namespace parkring::guests

@@ -1,0 +1,61 @@
+#include <parkring/hosted.hpp>
+
+#include <cerrno>
+#include <system_error>
+
+#include "exec/core.hpp"
+#include "park/timer_wheel.hpp"
+
+namespace parkring {
+
+namespace detail {
+
+inside_runtime::inside_runtime(core_base& core) noexcept
+    : core_(core), core_before_(this_thread_core), pool_before_(buf::this_thread_pool) {
+  this_thread_core = &core;
+  buf::this_thread_pool = &static_cast<exec::core&>(core_).buffers.pool();
+}
+
+inside_runtime::~inside_runtime() {
+  this_thread_core = core_before_;
+  buf::this_thread_pool = static_cast<buf::pool*>(pool_before_);
+}
+
+}  // namespace detail
+
+namespace exec {
+
+int core::make_hosted() {
+  const int fd = driver.wake.share_with_host();
+  if (fd < 0)
+    throw std::system_error(-fd, std::generic_category(),
+                            fd == -EOPNOTSUPP
+                                ? "hosted: a simulated world has no loops that could be the host"
+                                : "hosted: no descriptor that a host could watch");
+  return fd;
+}
+
+}  // namespace exec
+
+hosted::hosted(const runtime_options& options)
+    : rt_(options), descriptor_(rt_.core_->make_hosted()) {
+  (void)turn();  // arms what wakes the host
+}
+
+hosted::~hosted() {
+  while (detail::host_link* link = hosts_.pop_front()) link->runtime_ends();
+}
+
+std::optional<std::chrono::steady_clock::time_point> hosted::next_deadline() const noexcept {
+  const std::uint64_t ns = rt_.core_->driver.timers.next_deadline();
+  if (ns == park::timer_wheel::never) return std::nullopt;
+  return std::chrono::steady_clock::time_point(
+      std::chrono::nanoseconds(static_cast<std::int64_t>(ns)));
+}
+
+bool hosted::turn() { return rt_.core_->turn_hosted(); }
+bool hosted::has_work() const noexcept { return rt_.core_->has_work(); }
+bool hosted::has_tasks() const noexcept { return !rt_.core_->tasks.empty(); }
+void hosted::tell() noexcept { rt_.core_->tell_host(); }
+
+}  // namespace parkring
