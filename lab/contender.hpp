@@ -49,5 +49,6 @@ void add_parkring_reads(roster& to);
 void add_parkring_tasks(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);
+void add_parkring_visible(roster& to);
 
 }  // namespace lab

@@ -58,6 +58,7 @@ class event {
       frame = h.address();
       task = core_->current;
       event_.waiting_.push_back(*this);
+      note_.begin(core_->notes, *this, "event");
     }
     [[nodiscard]] bool await_done() const noexcept { return woken_; }
     void await_resume() const noexcept {}
@@ -67,6 +68,7 @@ class event {
     event& event_;
     detail::core_base* core_ = nullptr;
     bool woken_ = false;
+    detail::wait_note note_;
   };
   struct wait_operation {
     event& of;

@@ -22,12 +22,15 @@
 #include <parkring/runtime.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "buf/registered_buffers.hpp"
 #include "exec/blocking_pool.hpp"
 #include "exec/service.hpp"
+#include "exec/stall_detector.hpp"
+#include "exec/watch.hpp"
 #include "park/driver.hpp"
 
 namespace parkring::exec {
@@ -68,9 +71,18 @@ class core final : public detail::core_base {
   buf::registered_buffers buffers;
   blocking_pool blocking;
   runtime_counters counted;  // those counted by hand: inline hits and the like
+  exec::watch watch;
+
+  /// Lets others see which task runs; calls nest.
+  void show_running(bool yes) noexcept;
 
  private:
-  void run_batch() noexcept;
+  // Each once with a `watch` and once with nobody.
+  template <class Watch>
+  bool turn(const detail::task_cell& target, Watch& who);
+  template <class Watch>
+  void run_batch(Watch& who) noexcept;
+  bool watched_turn(const detail::task_cell& target);
   void attend() noexcept;
   void run_messages() noexcept;
   void destroy_doomed() noexcept;
@@ -83,6 +95,9 @@ class core final : public detail::core_base {
 
   detail::home* home_;
   bool running_ = false;
+  bool watched_ = false;  // `watch` is wanted
+  unsigned lookers_ = 0;  // at what runs, beside the stall detector
+  std::optional<stall_detector> stalls_;
   std::vector<std::pair<const void*, std::unique_ptr<service>>> services_;
 };
 

@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -29,6 +28,7 @@
 #include <parkring/detail/home.hpp>
 #include <parkring/detail/outcome.hpp>
 #include <parkring/detail/plain_frame.hpp>
+#include <parkring/detail/spawn_site.hpp>
 #include <parkring/detail/waiter.hpp>
 
 namespace parkring::detail {
@@ -61,20 +61,22 @@ struct task_cell : plain_frame, list_node, message {  // on the runtime's list o
   std::uint32_t block_size;      // of all of it
   std::uint32_t references = 2;  // the frame's and the handle's
   task_state state = task_state::live;
-  bool doomed = false;         // aborted while running: destroyed at the next suspension
-  bool detached = false;       // nobody will take its result
-  bool failed = false;         // it threw
-  bool foreign_detach;         // what the handle's message asks for
-  std::source_location where;  // of the spawn; empty where it is not known
-  task_cell* next_doomed;      // set while doomed
+  bool doomed = false;    // aborted while running: destroyed at the next suspension
+  bool detached = false;  // nobody will take its result
+  bool failed = false;    // it threw
+  bool foreign_detach;    // what the handle's message asks for
+  std::uint32_t born;     // the stamp of the turn that started it
+  spawn_site where;
+  task_cell* next_doomed;  // set while doomed
 
   task_cell(core_base& core, const cell_type& t, std::size_t size, plain_frame::function resume,
-            std::source_location w) noexcept
+            spawn_site w) noexcept
       : plain_frame(resume, &destroy_frame),
         home_of(core.home_of),
         type(&t),
         parent(core.current),
         block_size(static_cast<std::uint32_t>(size)),
+        born(core.stamp),
         where(w) {}
 
  private:
