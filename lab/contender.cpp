@@ -32,6 +32,7 @@ const roster& all_contenders() {
     add_parkring_sync(result);
     add_parkring_drops(result);
     add_parkring_sim(result);
+    add_parkring_visible(result);
 #else
     result.left_out.emplace_back("parkring: built with PARKRING_LAB_PARKRING=OFF");
 #endif

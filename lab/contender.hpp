@@ -52,5 +52,6 @@ void add_parkring_sync(roster& to);
 void add_parkring_tasks(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);
+void add_parkring_visible(roster& to);
 
 }  // namespace lab

@@ -24,6 +24,8 @@ const std::vector<row>& all_rows() {
        .depth = 64,
        .show_user_time = true,
        .by_cpu_time = true},
+      {.name = "counters", .kind = work::counters, .depth = 32},
+      {.name = "trace", .kind = work::trace, .depth = 32},
       {.name = "sim", .kind = work::simulated, .depth = 32, .by_cpu_time = true},
 
       {.name = "read-cached/1", .kind = work::read, .depth = 1, .part = extent::hot_set},

@@ -9,7 +9,20 @@
 
 namespace lab {
 
-enum class work { nop, read, spawn, yield, timer, sleep, channel, semaphore, drop, simulated };
+enum class work {
+  nop,
+  read,
+  spawn,
+  yield,
+  timer,
+  sleep,
+  channel,
+  semaphore,
+  drop,
+  simulated,
+  counters,
+  trace
+};
 
 /// Which part of the data file a row reads.
 enum class extent { none, hot_set, whole_file };

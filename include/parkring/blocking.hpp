@@ -50,11 +50,13 @@ class blocking_awaiter : waiter {
     job_->wait = this;
     job_->home_of = core.home_of;
     submit_blocking(core, job_);
+    note_.begin(core.notes, *this, "blocking call");
   }
   T await_resume() { return job_->result.take(); }
 
  private:
   std::shared_ptr<blocking_job_of<T, Fn>> job_;
+  wait_note note_;
 };
 
 template <class Fn>

@@ -124,6 +124,7 @@ class buffer {
       frame = h.address();
       task = core.current;
       detail::wait_for_return(*block_, core.home_of, *this);
+      note_.begin(core.notes, *this, "return of a buffer");
     }
     void await_resume() const noexcept {}
 
@@ -132,6 +133,7 @@ class buffer {
       return block_ == nullptr || !block_->is_locked();
     }
     detail::buffer_block* block_;
+    detail::wait_note note_;
   };
   struct returned_operation {
     detail::buffer_block* block;

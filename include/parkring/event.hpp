@@ -51,6 +51,7 @@ class event {
 
  private:
   friend detail::queue_awaiter<event>;
+  static constexpr const char* waits_for = "event";
   [[nodiscard]] bool passed() const noexcept { return set_; }
 
   bool set_ = false;

@@ -45,3 +45,7 @@
 
 #include <parkring/blocking.hpp>
 #include <parkring/nop.hpp>
+
+#include <parkring/counters.hpp>
+#include <parkring/dump.hpp>
+#include <parkring/trace.hpp>

@@ -48,7 +48,7 @@ class race_awaiter : race_parent {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) noexcept {
-    wait_in(h, &next_branch);
+    wait_in(h, kind_of_wait);
     start(std::index_sequence_for<Ts...>());
   }
   value_type await_resume() {
@@ -84,6 +84,11 @@ class race_awaiter : race_parent {
                self.branches_);
     return next;
   }
+  static void visit(frames_owner& owner, frame_visitor& v) {
+    std::apply([&](auto&... b) { (v.see(b.peek()), ...); },
+               static_cast<race_awaiter&>(owner).branches_);
+  }
+  static constexpr frames_kind kind_of_wait = {"race", &next_branch, &visit};
   std::tuple<branch<Ts>...> branches_;
 };
 

@@ -6,14 +6,17 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include <parkring/counters.hpp>
 #include <parkring/detail/awaitable.hpp>
 #include <parkring/detail/core.hpp>
+#include <parkring/dump.hpp>
 #include <parkring/spawn.hpp>
 
 namespace parkring {
@@ -60,30 +63,12 @@ struct runtime_options {
   /// PARKRING_KERNEL=linux or PARKRING_KERNEL=threads. A simulated world comes before both: a
   /// runtime that is made in one is served by it.
   kernel_choice kernel = kernel_choice::automatic;
-};
-
-/// What a runtime has done, and every slow path it took. Monotonic, except where marked.
-struct runtime_counters {
-  std::uint64_t turns = 0;                 // parks of the run loop
-  std::uint64_t guest_turns = 0;           // turns given to guests
-  std::uint64_t enters = 0;                // io_uring_enter calls
-  std::uint64_t submissions = 0;           // requests handed to the ring
-  std::uint64_t completions = 0;           // completions read
-  std::uint64_t cancels = 0;               // cancels sent
-  std::uint64_t abandoned = 0;             // waiters that left a request in flight
-  std::uint64_t deferrals = 0;             // requests that found the submission queue full
-  std::uint64_t starvations = 0;           // requests that found no free record
-  std::uint64_t refused_enters = 0;        // enters answered with EAGAIN or EBUSY
-  std::uint64_t wakes = 0;                 // wakes of the sleeping thread by others
-  std::uint64_t inline_hits = 0;           // reads and writes served without the ring
-  std::uint64_t inline_misses = 0;         // inline tries that would have blocked
-  std::uint64_t unregistered_buffers = 0;  // ring requests on memory not registered
-  std::uint64_t unregistered_files = 0;    // ring requests on files not registered
-  std::uint64_t tasks_failed = 0;          // detached tasks that ended by an exception
-  std::size_t tasks = 0;                   // now: live tasks
-  std::size_t operations = 0;              // now: requests that exist
-  std::size_t orphans = 0;                 // now: requests whose waiter has gone
-  std::size_t buffers = 0;                 // now: buffers out of the pool
+  /// Let a dump tell ages in time, for which the clock is read once a turn. Else it tells them in
+  /// turns of the run loop.
+  bool track_ages = false;
+  /// A resume of a task that takes at least so long is a stall: it is counted, and a thread that
+  /// looks on says on standard error which task it is. 0: nobody looks.
+  std::chrono::milliseconds stall_threshold{0};
 };
 
 /// Posts work to a runtime from any thread, also after the runtime's end.
@@ -94,6 +79,13 @@ class remote {
   ///
   /// *Owns* `fn`. *Thread*: any. *Errors*: `std::bad_alloc`.
   bool post(std::move_only_function<void()> fn) const;
+
+  /// What the runtime's tasks do, taken on its thread between two of them; see `runtime_dump`. None
+  /// when the runtime is gone, is not being run, or is inside a task for longer than `patience`.
+  ///
+  /// Blocks the calling thread meanwhile. *Thread*: any. *Errors*: `std::bad_alloc`.
+  [[nodiscard]] std::optional<runtime_dump> dump(
+      std::chrono::milliseconds patience = std::chrono::seconds(1)) const;
 
  private:
   friend class runtime;
@@ -120,25 +112,27 @@ class runtime {
   /// gives its value. Other tasks stay where they are and go on with the next `run`.
   /// *Errors*: what `a` throws; `machine_stopped` when a simulated machine stops under it.
   template <detail::awaitable A>
-  requires(!std::is_lvalue_reference_v<A>) decltype(auto) run(A&& a) {
+  requires(!std::is_lvalue_reference_v<A>) decltype(auto)
+      run(A&& a, std::source_location where = std::source_location::current()) {
     using T = detail::await_result_t<A>;
-    return run_root<T>(
-        detail::spawn_awaitable_on(core(), std::source_location::current(), std::forward<A>(a)));
+    return run_root<T>(detail::spawn_awaitable_on(core(), where, std::forward<A>(a)));
   }
 
   /// As `run(fn(args...))`, keeping the callable and the arguments as `spawn` does.
   template <class Fn, class... Args>
-  requires(!detail::awaitable<std::decay_t<Fn>>) decltype(auto) run(Fn&& fn, Args&&... args) {
+  requires(!detail::awaitable<std::decay_t<Fn>>) [[gnu::always_inline]] decltype(auto)
+      run(Fn&& fn, Args&&... args) {
     using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
-    return run_root<T>(detail::spawn_on(core(), std::source_location::current(),
-                                        std::forward<Fn>(fn), std::forward<Args>(args)...));
+    return run_root<T>(detail::spawn_on(core(), detail::this_code(), std::forward<Fn>(fn),
+                                        std::forward<Args>(args)...));
   }
 
   /// Starts `fn(args...)` as a task; it runs during `run`. See `parkring::spawn`.
   template <class Fn, class... Args>
-  requires(!detail::awaitable<std::decay_t<Fn>>) auto spawn(Fn&& fn, Args&&... args) {
+  requires(!detail::awaitable<std::decay_t<Fn>>)
+      [[gnu::always_inline]] auto spawn(Fn&& fn, Args&&... args) {
     using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
-    return make_handle<T>(detail::spawn_on(core(), std::source_location(), std::forward<Fn>(fn),
+    return make_handle<T>(detail::spawn_on(core(), detail::this_code(), std::forward<Fn>(fn),
                                            std::forward<Args>(args)...));
   }
   /// Starts an awaitable as a task.
@@ -166,6 +160,10 @@ class runtime {
 
   [[nodiscard]] runtime_counters counters() const noexcept;
 
+  /// What every task does and waits for, now. Inside a task too. From other threads ask a `remote`.
+  /// *Errors*: `std::bad_alloc`.
+  [[nodiscard]] runtime_dump dump() const;
+
   /// What serves the requests: "linux" (io_uring), "threads", or "sim" in a simulated world.
   [[nodiscard]] std::string_view kernel() const noexcept;
   /// Why it does, in words: "Linux 6.18 offers io_uring".
@@ -174,6 +172,7 @@ class runtime {
  private:
   friend struct exec::runtime_access;
   friend class hosted;
+  friend class dump_on_signal;
   explicit runtime(std::unique_ptr<exec::core> core);
 
   // Runs until the task has ended and frees it, also when the run ends by an exception.
@@ -199,9 +198,10 @@ class runtime {
 /// *Errors*: what `a` throws; `std::system_error` when no ring can be made.
 template <detail::awaitable A>
 requires(!std::is_lvalue_reference_v<A>) detail::await_result_t<A> run(
-    A&& a, const runtime_options& options = {}) {
+    A&& a, const runtime_options& options = {},
+    std::source_location where = std::source_location::current()) {
   runtime rt(options);
-  return rt.run(std::forward<A>(a));
+  return rt.run(std::forward<A>(a), where);
 }
 
 }  // namespace parkring

@@ -168,7 +168,7 @@ constexpr void check_spawn_arguments() {
 }
 
 template <class Fn, class... Args>
-task_cell& spawn_on(core_base& core, std::source_location where, Fn&& fn, Args&&... args) {
+task_cell& spawn_on(core_base& core, spawn_site where, Fn&& fn, Args&&... args) {
   check_spawn_arguments<std::decay_t<Fn>, std::decay_t<Args>...>();
   using T = spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
   return start_call<T, kept_call<std::decay_t<Fn>, std::decay_t<Args>...>>(
@@ -176,7 +176,7 @@ task_cell& spawn_on(core_base& core, std::source_location where, Fn&& fn, Args&&
 }
 
 template <class A>
-task_cell& spawn_awaitable_on(core_base& core, std::source_location where, A&& a) {
+task_cell& spawn_awaitable_on(core_base& core, spawn_site where, A&& a) {
   using T = await_result_t<std::decay_t<A>>;
   if constexpr (std::is_same_v<std::decay_t<A>, task<T>>)
     return start_task<T>(core, where, std::forward<A>(a));
@@ -193,10 +193,11 @@ task_cell& spawn_awaitable_on(core_base& core, std::source_location where, A&& a
 /// task runs on the same runtime, first at the next turn. *Drop* of the handle aborts the task.
 /// *Errors*: what the task throws is thrown where it is joined.
 template <class Fn, class... Args>
-requires(!detail::awaitable<std::decay_t<Fn>>) auto spawn(Fn&& fn, Args&&... args) {
+requires(!detail::awaitable<std::decay_t<Fn>>)
+    [[gnu::always_inline]] inline auto spawn(Fn&& fn, Args&&... args) {
   detail::check_spawn_arguments<std::decay_t<Fn>, std::decay_t<Args>...>();
   using T = detail::spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
-  return make_handle<T>(detail::spawn_on(detail::running_core(), std::source_location(),
+  return make_handle<T>(detail::spawn_on(detail::running_core(), detail::this_code(),
                                          std::forward<Fn>(fn), std::forward<Args>(args)...));
 }
 

@@ -29,9 +29,10 @@ class task_group {
   /// Starts `fn(args...)` in the group. `fn` and the arguments are kept by the task, see
   /// `parkring::spawn`; its value is dropped, its error ends the group.
   template <class Fn, class... Args>
-  requires(!detail::awaitable<std::decay_t<Fn>>) void spawn(Fn&& fn, Args&&... args) {
-    members_.add(detail::spawn_on(detail::running_core(), std::source_location(),
-                                  std::forward<Fn>(fn), std::forward<Args>(args)...));
+  requires(!detail::awaitable<std::decay_t<Fn>>)
+      [[gnu::always_inline]] void spawn(Fn&& fn, Args&&... args) {
+    members_.add(detail::spawn_on(detail::running_core(), detail::this_code(), std::forward<Fn>(fn),
+                                  std::forward<Args>(args)...));
   }
   /// Starts an awaitable, such as a task, in the group.
   template <detail::awaitable A>

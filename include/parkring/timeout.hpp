@@ -25,9 +25,7 @@ class timeout_awaiter : branch_parent {
   template <class Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
     auto& core = running_core();
-    wait_in(h, [](frames_owner& owner) noexcept {
-      return static_cast<timeout_awaiter&>(owner).branch_.give_up();
-    });
+    wait_in(h, kind_of_wait);
     finished = [](branch_parent& p, std::size_t, bool) noexcept {
       auto& self = static_cast<timeout_awaiter&>(p);
       self.timer_.disarm();
@@ -55,6 +53,17 @@ class timeout_awaiter : branch_parent {
   }
 
  private:
+  static constexpr frames_kind kind_of_wait = {
+      .name = "timeout",
+      .give_up =
+          [](frames_owner& owner) noexcept {
+            return static_cast<timeout_awaiter&>(owner).branch_.give_up();
+          },
+      .visit =
+          [](frames_owner& owner, frame_visitor& v) {
+            v.see(static_cast<timeout_awaiter&>(owner).branch_.peek());
+          }};
+
   branch<T> branch_;
   timed_waiter timer_;
 };

@@ -42,7 +42,7 @@ class all_awaiter : all_parent {
   bool await_ready() const noexcept { return sizeof...(Ts) == 0; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) noexcept {
-    wait_in(h, &next_branch);
+    wait_in(h, kind_of_wait);
     start(std::index_sequence_for<Ts...>());
   }
   std::tuple<value_or_monostate<Ts>...> await_resume() {
@@ -70,6 +70,11 @@ class all_awaiter : all_parent {
                self.branches_);
     return next;
   }
+  static void visit(frames_owner& owner, frame_visitor& v) {
+    std::apply([&](auto&... b) { (v.see(b.peek()), ...); },
+               static_cast<all_awaiter&>(owner).branches_);
+  }
+  static constexpr frames_kind kind_of_wait = {"when_all", &next_branch, &visit};
   std::tuple<branch<Ts>...> branches_;
 };
 
@@ -81,7 +86,7 @@ class all_of_awaiter : all_parent {
   bool await_ready() const noexcept { return branches_.empty(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) noexcept {
-    wait_in(h, &next_branch);
+    wait_in(h, kind_of_wait);
     for (std::size_t i = 0; i < branches_.size(); ++i) branches_[i].start(*this, i);
   }
   auto await_resume() {
@@ -107,6 +112,10 @@ class all_of_awaiter : all_parent {
       next = self.branches_[self.given_up_++].give_up();
     return next;
   }
+  static void visit(frames_owner& owner, frame_visitor& v) {
+    for (auto& b : static_cast<all_of_awaiter&>(owner).branches_) v.see(b.peek());
+  }
+  static constexpr frames_kind kind_of_wait = {"when_all", &next_branch, &visit};
   std::vector<branch<T>> branches_;
   std::size_t given_up_ = 0;  // while it is destroyed: how many branches are gone
 };

@@ -52,6 +52,7 @@ constexpr unsigned batches_for_host = 4;  // in one turn that a host gives
 runtime_options within_bounds(runtime_options o) noexcept {
   constexpr std::chrono::milliseconds none{0}, a_year = std::chrono::hours{365 * 24};
   o.shutdown_patience = std::clamp(o.shutdown_patience, none, a_year);
+  o.stall_threshold = std::clamp(o.stall_threshold, none, a_year);
   o.max_operations = std::min(o.max_operations, std::size_t{1} << 40);
   return o;
 }
@@ -74,7 +75,8 @@ core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
              options.max_operations, ready),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
-      blocking(o.blocking_threads) {
+      blocking(o.blocking_threads),
+      watch(driver) {
   PARKRING_CHECK(o.max_operations > 0, "let the runtime have at least one operation at a time");
   const int answer = driver.ring.bind_to_this_thread();
   if (answer < 0) throw ring::setup_failed(-answer, o.entries);
@@ -84,6 +86,20 @@ core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
       this);
   home_of = {home_, home_->generation()};
   live_operations = &ops.slab().live_count();
+  if (options.track_ages) watch.track_ages();
+  // In a simulated world no time passes inside a task.
+  if (options.stall_threshold.count() > 0 && driver.ring.real()) {
+    watch.count_stalls_from(static_cast<std::uint64_t>(options.stall_threshold.count()) *
+                            1'000'000u);
+    stalls_.emplace(watch.running, options.stall_threshold);
+  }
+  watched_ = watch.wanted();
+}
+
+void core::show_running(bool yes) noexcept {
+  yes ? ++lookers_ : --lookers_;
+  watch.show_running(lookers_ != 0 || stalls_.has_value());
+  watched_ = watch.wanted();
 }
 
 std::unique_ptr<core> core::make(const runtime_options& options) {
@@ -112,17 +128,54 @@ std::unique_ptr<core> core::make(const runtime_options& options) {
 
 core::~core() { shut_down(); }
 
-[[gnu::always_inline]] inline void core::run_batch() noexcept {
+namespace {
+
+struct nobody : park::unwatched {
+  void turn_begins() noexcept {}
+  void resuming(const detail::waiter&) noexcept {}
+  void resumed() noexcept {}
+};
+
+}  // namespace
+
+template <class Watch>
+[[gnu::always_inline]] inline void core::run_batch(Watch& who) noexcept {
   for (unsigned i = 0; i < batch; ++i) {
     detail::waiter* w = ready.pop_front();
     if (w == nullptr) break;
     current = w->task;
     budget = full_budget;
+    who.resuming(*w);
     std::coroutine_handle<>::from_address(w->frame).resume();
     if (attention) [[unlikely]]
       attend();
+    who.resumed();
   }
   current = nullptr;
+}
+
+template <class Watch>
+[[gnu::always_inline]] inline bool core::turn(const detail::task_cell& target, Watch& who) {
+  who.turn_begins();
+  run_batch(who);
+  if (home_->has_messages()) [[unlikely]]
+    run_messages();
+  if (target.state != detail::task_state::live) return false;
+  stamp = ops.stamp = static_cast<std::uint32_t>(++driver.turns);
+  bool guests_wait = false;
+  if (!guests_.empty()) [[unlikely]]
+    guests_wait = guests_.turn_all(ready.empty());
+  driver.park(ready.empty() && !guests_wait, who);
+  if (driver.machine_stopped()) [[unlikely]]
+    throw machine_stopped();
+  return true;
+}
+
+[[gnu::noinline]] bool core::watched_turn(const detail::task_cell& target) {
+  const bool again = turn(target, watch);
+  if (!again) watch.run_ends();
+  watched_ = watch.wanted();
+  return again;
 }
 
 void core::run_until_ended(const detail::task_cell& target) {
@@ -137,19 +190,24 @@ void core::run_until_ended(const detail::task_cell& target) {
   const core_scope scope(*this);
   stack_base = detail::stack_pointer();
   while (target.state == detail::task_state::live) {
-    run_batch();
-    if (home_->has_messages()) [[unlikely]]
-      run_messages();
-    if (target.state != detail::task_state::live) break;
-    ++driver.turns;
-    bool guests_wait = false;
-    if (!guests_.empty()) [[unlikely]]
-      guests_wait = guests_.turn_all(ready.empty());
-    driver.park(ready.empty() && !guests_wait);
-    if (driver.machine_stopped()) [[unlikely]]
-      throw machine_stopped();
+    // Relaxed: what a recording brings is taken under its mutex.
+    if (current_recording.load(std::memory_order_relaxed) != 0 || watched_) [[unlikely]] {
+      if (!watched_turn(target)) break;
+    } else {
+      nobody looks_on;
+      if (!turn(target, looks_on)) break;
+    }
   }
   driver.timers.date(driver.now_ns());  // their time passes also while nothing runs
+}
+
+template <class Watch>
+void core::batch_for_host(Watch& who) {
+  who.turn_begins();
+  run_batch(who);
+  if (home_->has_messages()) run_messages();
+  stamp = ops.stamp = static_cast<std::uint32_t>(++driver.turns);
+  driver.park(false, who);
 }
 
 bool core::turn_hosted() {
@@ -160,10 +218,13 @@ bool core::turn_hosted() {
   stack_base = detail::stack_pointer();
   driver.return_from_host();
   for (unsigned i = 0; i < batches_for_host; ++i) {
-    run_batch();
-    if (home_->has_messages()) run_messages();
-    ++driver.turns;
-    driver.park(false);
+    nobody looks_on;
+    if (current_recording.load(std::memory_order_relaxed) != 0 || watched_) {
+      batch_for_host(watch);
+      watched_ = watch.wanted();
+    } else {
+      batch_for_host(looks_on);
+    }
     if (!has_work()) break;
   }
   running_ = false;
@@ -272,6 +333,8 @@ runtime_counters core::counters() noexcept {
   c.abandoned = ops.abandoned;
   c.deferrals = ops.deferrals;
   c.starvations = ops.starvations;
+  c.resubmissions = ops.resubmissions;
+  c.stalls = watch.stalls;
   c.refused_enters = driver.refusals;
   c.wakes = driver.wake.wakes.load(std::memory_order_relaxed);
   tasks.for_each([&](detail::task_cell&) { ++c.tasks; });

@@ -22,6 +22,7 @@
 #include <parkring/runtime.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@
 #include "exec/blocking_pool.hpp"
 #include "exec/guests.hpp"
 #include "exec/service.hpp"
+#include "exec/stall_detector.hpp"
+#include "exec/watch.hpp"
 #include "park/driver.hpp"
 
 namespace parkring::exec {
@@ -93,9 +96,20 @@ class core final : public detail::core_base {
   buf::registered_buffers buffers;
   blocking_pool blocking;
   runtime_counters counted;  // those counted by hand: inline hits and the like
+  exec::watch watch;
+
+  /// Lets others see which task runs; calls nest.
+  void show_running(bool yes) noexcept;
 
  private:
-  void run_batch() noexcept;
+  // Each once with a `watch` and once with nobody.
+  template <class Watch>
+  bool turn(const detail::task_cell& target, Watch& who);
+  template <class Watch>
+  void run_batch(Watch& who) noexcept;
+  template <class Watch>
+  void batch_for_host(Watch& who);
+  bool watched_turn(const detail::task_cell& target);
   void attend() noexcept;
   void destroy_doomed() noexcept;
   void shut_down() noexcept;
@@ -109,6 +123,9 @@ class core final : public detail::core_base {
   detail::message_list messages_;  // taken from the home, not yet run
   bool running_ = false;
   guests guests_{*this};
+  bool watched_ = false;  // `watch` is wanted
+  unsigned lookers_ = 0;  // at what runs, beside the stall detector
+  std::optional<stall_detector> stalls_;
   std::vector<std::pair<const void*, std::unique_ptr<service>>> services_;
 };
 

@@ -14,7 +14,7 @@ std::coroutine_handle<> take_child(frame_link& link) noexcept {
     return std::exchange(owner->child, nullptr);
   }
   auto& several = static_cast<frames_owner&>(*owner);
-  const std::coroutine_handle<> next = several.give_up(several);
+  const std::coroutine_handle<> next = several.kind->give_up(several);
   if (next == nullptr) link.awaiting = nullptr;
   return next;
 }

@@ -211,6 +211,12 @@ struct rw_record {
     fs::describe_rw(out, state_of(*p.file.get()), Way, p.offset, p.size);
   }
 
+  static void facts(const record& r, request_facts& out) noexcept {
+    const auto& p = r.as<rw_record>();
+    out = {.path = state_of(*p.file.get()).path.native(), .offset = p.offset, .length = p.size};
+    if (p.stream) out.offset = request_facts::no_offset;
+  }
+
   template <direction Way>
   static constexpr record_type type_of = {
       .name = Way == direction::read ? "read_at" : "write_at",
@@ -219,6 +225,7 @@ struct rw_record {
       .destroy = &destroy<Way>,
       .cancel_when_dropped = &cancel_when_dropped,
       .describe = &describe<Way>,
+      .facts = &facts,
       .has_effect = Way == direction::write,
   };
 

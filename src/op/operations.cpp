@@ -21,6 +21,7 @@ record* operations::acquire(const detail::record_type& type) noexcept {
   r->type = &type;
   r->waiter = nullptr;
   r->owner = this;
+  r->born = stamp;
   return r;
 }
 
@@ -53,7 +54,7 @@ bool operations::submit_chain(std::span<record* const> chain) noexcept {
     r->before_in_chain = before;
     if (before != nullptr) {
       before->next_in_chain = r;
-      if (before->type->breaks_chain) before->entry_flags = abi::iosqe_io_link;
+      before->entry_linked = before->type->breaks_chain;
     }
     later_parts_.push_back(*r);
     before = r;
@@ -73,7 +74,7 @@ void operations::submit_segment(record& first) noexcept {
   for (record* r = &first;; r = r->next_in_chain) {
     r->unlink();
     deferred_.push_back(*r);
-    if (r->entry_flags == 0) break;
+    if (!r->entry_linked) break;
   }
   held_ |= records_wait;
 }
@@ -95,7 +96,7 @@ void operations::fill_queue_slowly() noexcept {
   held_ &= ~cancels_wait;
   while (record* first = deferred_.front()) {
     unsigned length = 1;
-    for (const record* r = first; r->entry_flags != 0; r = r->next_in_chain) ++length;
+    for (const record* r = first; r->entry_linked; r = r->next_in_chain) ++length;
     if (ring_.room() < length) return;
     record* later = nullptr;
     for (unsigned i = 0; i < length; ++i) {
@@ -103,7 +104,7 @@ void operations::fill_queue_slowly() noexcept {
       PARKRING_CHECK(e != nullptr, "room() promised an entry that take() did not have");
       record& r = *deferred_.pop_front();
       push(r, *e, r.type->prepare);
-      e->flags = static_cast<std::uint8_t>(e->flags | r.entry_flags);
+      if (r.entry_linked) e->flags = static_cast<std::uint8_t>(e->flags | abi::iosqe_io_link);
       later = r.next_in_chain;
     }
     for (; later != nullptr && later->state == record_state::prepared; later = later->next_in_chain)
@@ -230,7 +231,7 @@ void operations::resubmit(record& r) noexcept {
   PARKRING_DCHECK(r.cancel_wanted == cancel_wish::none,
                   "a cancelled request is not submitted again");
   ++resubmissions;
-  r.entry_flags = 0;
+  r.entry_linked = false;
   r.state = record_state::prepared;
   deferred_.push_back(r);
   held_ |= records_wait;
@@ -240,7 +241,7 @@ void operations::resubmit(record& r) noexcept {
 void operations::leave_chain(record& r) noexcept {
   if (record* before = std::exchange(r.before_in_chain, nullptr); before != nullptr) {
     before->next_in_chain = nullptr;
-    before->entry_flags = 0;
+    before->entry_linked = false;
   }
   record* next = std::exchange(r.next_in_chain, nullptr);
   if (next == nullptr) return;
@@ -264,7 +265,7 @@ void operations::cancel_unsubmitted(record& first) noexcept {
     r->unlink();
     rest.push_back(*r);
     r->before_in_chain = nullptr;
-    r->entry_flags = 0;
+    r->entry_linked = false;
     r = std::exchange(r->next_in_chain, nullptr);
   }
   while (record* r = rest.pop_front()) complete(*r, -ECANCELED, 0);
@@ -275,7 +276,7 @@ void operations::end_special(record& r) noexcept {
   r.unlink();  // from the cancels, when its wish was not sent yet
   r.special = r.follows_ended = r.ended_well = false;
   r.cancel_wanted = cancel_wish::none;
-  r.entry_flags = 0;
+  r.entry_linked = false;
 }
 
 void operations::send_cancel(record& r) noexcept {

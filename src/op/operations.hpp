@@ -106,6 +106,7 @@ class operations final : public detail::operations_base {
     detail::record& r = slab_.acquire_free();
     r.type = &type;
     r.owner = this;
+    r.born = stamp;
     return r;
   }
   /// As `submit`. Requires: nothing in the way, and nothing done since but `acquire_now`. Callers
@@ -165,6 +166,12 @@ class operations final : public detail::operations_base {
            (!cancels_.empty() || !deferred_.empty());
   }
 
+  /// The record that a completion is for; null when it is the answer to a cancel.
+  [[nodiscard]] static detail::record* record_of(const kernel::abi::cqe& c) noexcept {
+    if (static_cast<std::int64_t>(c.user_data) <= 0) return nullptr;
+    return reinterpret_cast<detail::record*>(c.user_data & ~generation_mask);
+  }
+
   /// Reads all completions; returns how many.
   unsigned reap() noexcept;
 
@@ -173,6 +180,11 @@ class operations final : public detail::operations_base {
 
   /// Records in use: prepared, in flight and orphaned.
   [[nodiscard]] std::size_t live() const noexcept { return slab_.live(); }
+  /// Calls `f(op_waiter&)` for each that waits for a record.
+  template <class F>
+  void for_each_starved(F&& f) {
+    starved_.for_each([&](detail::waiter& w) { f(static_cast<detail::op_waiter&>(w)); });
+  }
   /// Records whose waiter has gone.
   [[nodiscard]] std::size_t orphans() noexcept;
   [[nodiscard]] record_slab& slab() noexcept { return slab_; }
@@ -187,6 +199,7 @@ class operations final : public detail::operations_base {
   std::uint64_t deferrals = 0;    // records that found the queue full
   std::uint64_t starvations = 0;  // requests that found no free record
   std::uint64_t resubmissions = 0;
+  std::uint32_t stamp = 0;  // of the turn, for the records acquired in it
 
  private:
   static constexpr std::uint64_t generation_mask = 63;  // records are aligned to 64

@@ -33,6 +33,15 @@ namespace parkring::park {
          static_cast<std::uint64_t>(t.tv_nsec);
 }
 
+/// What `park` tells nobody; see exec/watch.hpp for somebody.
+struct unwatched {
+  static constexpr bool on = false;
+  void entering() noexcept {}
+  void entered(int) noexcept {}
+  void completions_waiting() noexcept {}
+  void timers_fired(std::size_t) noexcept {}
+};
+
 class driver {
  public:
   /// What becomes ready is appended to `ready`.
@@ -45,6 +54,11 @@ class driver {
         ready_(ready) {}
 
   [[gnu::always_inline]] void park(bool block) noexcept {
+    unwatched nobody;
+    park(block, nobody);
+  }
+  template <class Watch>
+  [[gnu::always_inline]] void park(bool block, Watch& watch) noexcept {
     ops.serve_starved();
     ops.fill_queue();
     // With a backlog this enter only makes room: what waits for it may be the cancel of a request
@@ -56,19 +70,24 @@ class driver {
       kernel::abi::timespec64 left;
       const bool limited = !timers.empty();
       if (limited) left = time_left();
+      watch.entering();
       answer = ring.enter(ops.backlog() ? 0 : 1, limited ? &left : nullptr, 0);
+      watch.entered(answer);
       wake.end_sleep();
     } else if (ring.unsubmitted() != 0 || ring.kernel_wants_enter()) {
       // Also after an unpark: a steady stream of them must not keep requests from the kernel.
+      watch.entering();
       answer = ring.enter(0, nullptr, kernel::abi::enter_getevents);
+      watch.entered(answer);
     }
     if (answer < 0) [[unlikely]]
       enter_failed(answer);
+    watch.completions_waiting();
     ops.reap();
     // Before anybody is resumed: their requests could take the room that a cancel waits for, turn
     // after turn.
     ops.fill_queue();
-    if (!timers.empty()) timers.fire(now_ns(), ready_);
+    if (!timers.empty()) fire_timers(watch);
   }
 
   // ---- where a host waits, instead of `park(true)` ----
@@ -99,6 +118,18 @@ class driver {
   std::uint64_t refusals = 0;  // enters answered with EAGAIN or EBUSY
 
  private:
+  template <class Watch>
+  [[gnu::always_inline]] void fire_timers(Watch& watch) noexcept {
+    const std::uint64_t now = now_ns();
+    if constexpr (Watch::on) {
+      if (timers.next_deadline() <= now) {
+        const std::size_t before = ready_.size();
+        timers.fire(now, ready_);
+        return watch.timers_fired(ready_.size() - before);
+      }
+    }
+    timers.fire(now, ready_);
+  }
   /// How long until the nearest deadline.
   [[nodiscard]] kernel::abi::timespec64 time_left() noexcept;
   [[gnu::cold, gnu::noinline]] void enter_failed(int answer) noexcept;

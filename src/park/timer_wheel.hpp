@@ -71,6 +71,15 @@ class timer_wheel {
   /// of their arming. Requires: `now_ns` does not go backwards.
   void advance(std::uint64_t now_ns, detail::waiter_list& ready) noexcept;
 
+  /// Calls `f(timer_node&)` for each armed node, in no order.
+  template <class F>
+  void for_each(F&& f) {
+    const auto see = [&](detail::waiter& w) { f(static_cast<timer_node&>(w)); };
+    overdue_.for_each(see);
+    for (level& l : level_)
+      for (list& s : l.slot) s.for_each(see);
+  }
+
  private:
   static constexpr unsigned slot_bits = 6;
   static constexpr unsigned slots = 1U << slot_bits;

@@ -55,6 +55,14 @@ class timers {
     return undated_.empty() ? std::min(exact_.next_deadline(), shared_.next_deadline()) : 0;
   }
 
+  /// Calls `f(timer_node&)` for each armed timer, in no order.
+  template <class F>
+  void for_each(F&& f) {
+    undated_.for_each([&](detail::waiter& w) { f(static_cast<detail::timer_node&>(w)); });
+    exact_.for_each(f);
+    shared_.for_each(f);
+  }
+
   /// Moves all that is due behind `ready`.
   void fire(std::uint64_t now_ns, detail::waiter_list& ready) noexcept {
     date(now_ns);

@@ -66,6 +66,7 @@ class waker {
   void stop() noexcept;
   /// Whether the watch still holds its record.
   [[nodiscard]] bool holds_record() const noexcept { return watch_ != nullptr; }
+  [[nodiscard]] bool is_watch(const detail::record& r) const noexcept { return watch_ == &r; }
 
   std::atomic<std::uint64_t> wakes{0};  // signals of the event: unparks of a sleeper
 

@@ -153,6 +153,13 @@ class ring {
     return n;
   }
 
+  /// Calls `f(const abi::cqe&)` for what reap() would find, and leaves it there.
+  template <class F>
+  void peek(F&& f) const noexcept {
+    const unsigned tail = __atomic_load_n(shared_cq_tail_, __ATOMIC_ACQUIRE);  // as in reap()
+    for (unsigned at = cq_head_; at != tail; ++at) f(cqes_[at & cq_mask_]);
+  }
+
   /// Whether reap() would find something. Relaxed: reap() does the acquire.
   [[nodiscard]] bool completions_waiting() const noexcept {
     return __atomic_load_n(shared_cq_tail_, __ATOMIC_RELAXED) != cq_head_;

@@ -29,12 +29,11 @@ struct branch_parent : frames_owner {
   branch_parent& operator=(const branch_parent&) = delete;
   ~branch_parent() { end_wait(); }
 
-  /// The frame begins to wait for the branches that `give` gives up; see `frames_owner`.
+  /// The frame begins to wait for the branches of this combinator.
   template <class Promise>
-  void wait_in(std::coroutine_handle<Promise> h,
-               std::coroutine_handle<> (*give)(frames_owner&) noexcept) noexcept {
+  void wait_in(std::coroutine_handle<Promise> h, const frames_kind& combinator) noexcept {
     frame = h;
-    give_up = give;
+    kind = &combinator;
     if constexpr (linked_promise<Promise>) {
       link = &h.promise();
       link->awaiting = this;
@@ -97,6 +96,9 @@ class branch {
     start_.unlink();
     return std::exchange(frame_, nullptr);
   }
+
+  /// The frame, or null.
+  [[nodiscard]] std::coroutine_handle<> peek() const noexcept { return frame_; }
 
   /// Makes it ready: it begins at its turn, on behalf of the current task.
   void start(branch_parent& parent, std::size_t index) noexcept {

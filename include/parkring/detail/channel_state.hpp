@@ -175,6 +175,7 @@ class channel_state<T>::send_awaiter : public sync_awaiter<send_awaiter> {
   friend channel_state;
   friend base;
   static constexpr bool returns = false;
+  static constexpr const char* waits_for = "room in a channel";
   sync_lock& lock() noexcept { return of_.lock_; }
   waiter_list& queue() noexcept { return of_.sending_; }
   bool try_now() noexcept {
@@ -204,6 +205,7 @@ class channel_state<T>::receive_awaiter : public sync_awaiter<receive_awaiter> {
  private:
   friend channel_state;
   friend base;
+  static constexpr const char* waits_for = "value of a channel";
   sync_lock& lock() noexcept { return of_.lock_; }
   waiter_list& queue() noexcept { return of_.receiving_; }
   bool try_now() noexcept { return of_.receive_locked(value_) != channel_answer::full; }

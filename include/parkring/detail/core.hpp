@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <parkring/detail/home.hpp>
+#include <parkring/detail/wait_note.hpp>
 #include <parkring/detail/waiter.hpp>
 
 namespace parkring::detail {
@@ -32,9 +33,13 @@ struct core_base {
   bool closing = false;           // a task that is started now is aborted at once
   task_cell* doomed = nullptr;    // aborted tasks to destroy once the running coroutine suspends
   intrusive_list<task_cell, live_task> tasks;    // the live ones
+  intrusive_list<wait_note> notes;               // of waits that nothing else here leads to
   home_ref home_of;                              // the way back to this runtime
   const std::size_t* live_operations = nullptr;  // how many requests have a record
   std::uint64_t inline_hits = 0;                 // counted where they happen, in the coroutine
+  // What tasks and requests are dated by, for a dump: the number of the turn, or milliseconds since
+  // the start where ages are tracked.
+  std::uint32_t stamp = 0;
 
   static constexpr unsigned full_budget = 128;
 

@@ -52,6 +52,13 @@ class intrusive_list {
     return false;
   }
 
+  /// Walks all nodes.
+  [[nodiscard]] std::size_t size() const noexcept {
+    std::size_t n = 0;
+    for (const list_node* at = head_.next; at != &head_; at = at->next) ++n;
+    return n;
+  }
+
   void push_back(T& node) noexcept { insert_before(head_, static_cast<Node&>(node)); }
   void push_front(T& node) noexcept { insert_before(*head_.next, static_cast<Node&>(node)); }
 

@@ -24,10 +24,28 @@ struct frame_owner {
       child;  // the frame awaited; null: this is a `frames_owner`, or it is gone
 };
 
+struct frames_owner;
+
+/// What is called for each frame of a combinator, in their order; null: its branch is over.
+struct frame_visitor {
+  virtual void see(std::coroutine_handle<> frame) = 0;
+
+ protected:
+  ~frame_visitor() = default;
+};
+
+/// A combinator: what to call it, and how to get at its frames.
+struct frames_kind {
+  const char* name;
+  /// Gives up the next frame to destroy, in the order of the destructor; null: none is left.
+  std::coroutine_handle<> (*give_up)(frames_owner&) noexcept;
+  /// Shows all frames.
+  void (*visit)(frames_owner&, frame_visitor&);
+};
+
 /// One that owns several.
 struct frames_owner : frame_owner {
-  /// Gives up the next frame to destroy, in the order of the destructor; null: none is left.
-  std::coroutine_handle<> (*give_up)(frames_owner&) noexcept;  // set while awaited
+  const frames_kind* kind;  // set while awaited
 };
 
 /// The first base of a promise.

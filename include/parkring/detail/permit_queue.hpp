@@ -71,6 +71,7 @@ class permit_queue::awaiter : public sync_awaiter<permit_queue::awaiter> {
  private:
   friend permit_queue;
   friend sync_awaiter<awaiter>;
+  static constexpr const char* waits_for = "lock or permit";
   sync_lock& lock() noexcept { return of_.lock_; }
   waiter_list& queue() noexcept { return of_.waiting_; }
   bool try_now() noexcept { return of_.take_if_there(wanted_); }

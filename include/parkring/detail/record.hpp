@@ -29,6 +29,7 @@
 #include <cstdint>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <parkring/detail/waiter.hpp>
@@ -73,6 +74,15 @@ enum class after_completion : std::uint8_t {
   resubmit,  // the request was interrupted before it did anything: submit it again
 };
 
+/// What a read or write is about; the path lives as long as the record.
+struct request_facts {
+  std::string_view path;
+  std::uint64_t offset = no_offset;
+  std::uint64_t length = 0;
+
+  static constexpr std::uint64_t no_offset = ~std::uint64_t{0};
+};
+
 /// The operation family of a record: a table of functions instead of an enum, so that the driver
 /// names none of its users.
 struct record_type {
@@ -90,6 +100,8 @@ struct record_type {
   bool (*cancel_when_dropped)(const record&) noexcept = nullptr;
   /// Appends the request in words: "read_at(/data/x, offset 0, 4096 bytes)". Null: its name.
   void (*describe)(const record&, std::string& out) = nullptr;
+  /// The same as numbers, where it has some. Null: none.
+  void (*facts)(const record&, request_facts&) noexcept = nullptr;
   /// Whether a request that is left to finish matters by what it does, so that the end of the
   /// runtime leaves it to finish too, as long as its patience lasts. Others are cancelled there.
   bool has_effect = false;
@@ -117,10 +129,12 @@ struct alignas(64) record : list_node {  // on: the free, the waiting or the can
   std::uint8_t generation = 0;  // six bits, part of user_data
   record_state state = record_state::free;
   bool special = false;  // any of the following is not as it is here; undone when it ends
-  cancel_wish cancel_wanted = cancel_wish::none;
-  bool follows_ended = false;    // the part of the chain before it was in flight with it and ended
-  bool ended_well = false;       // it has just ended, and not with an error
-  std::uint8_t entry_flags = 0;  // added to the submission entry's: linked to the next in the chain
+  cancel_wish cancel_wanted : 2 = cancel_wish::none;
+  bool follows_ended : 1 =
+      false;                      // the part of the chain before it was in flight with it and ended
+  bool ended_well : 1 = false;    // it has just ended, and not with an error
+  bool entry_linked : 1 = false;  // its submission entry is linked to that of the next in the chain
+  std::uint32_t born;             // when it was acquired, in stamps: see `core_base::stamp`
   record* next_in_chain = nullptr;    // the neighbours that have not ended; each end clears the
   record* before_in_chain = nullptr;  // other's pointer when it goes, so that neither dangles
   alignas(16) std::byte payload[record_payload_size];

@@ -15,7 +15,6 @@
 #include <functional>
 #include <memory>
 #include <new>
-#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -124,7 +123,7 @@ inline constexpr cell_type call_cell_type = {
 
 /// Starts a task that calls `fn(args...)`.
 template <class T, class Call, class... Parts>
-task_cell& start_call(core_base& core, std::source_location where, Parts&&... parts) {
+task_cell& start_call(core_base& core, spawn_site where, Parts&&... parts) {
   static_assert(alignof(task_cell_of<T>) <= alignof(std::max_align_t) &&
                     alignof(Call) <= alignof(std::max_align_t),
                 "results and arguments of tasks with extended alignment are not supported; box "
@@ -145,7 +144,7 @@ task_cell& start_call(core_base& core, std::source_location where, Parts&&... pa
 
 /// Starts `t`, which must not have been awaited.
 template <class T>
-task_cell& start_task(core_base& core, std::source_location where, task<T> t) {
+task_cell& start_task(core_base& core, spawn_site where, task<T> t) {
   static_assert(alignof(task_cell_of<T>) <= alignof(std::max_align_t),
                 "results of tasks with extended alignment are not supported; box the value");
   constexpr std::size_t size = cell_space<T>;

@@ -37,6 +37,7 @@
 #include <parkring/detail/core.hpp>
 #include <parkring/detail/home.hpp>
 #include <parkring/detail/sync_lock.hpp>
+#include <parkring/detail/wait_note.hpp>
 #include <parkring/detail/waiter.hpp>
 
 namespace parkring::detail {
@@ -84,6 +85,7 @@ class sync_waiter : public waiter {
   void block(sync_lock& lock) noexcept;
 
   phase phase_ = phase::fresh;
+  wait_note note_;
 
  private:
   struct arrival : message {
@@ -102,6 +104,7 @@ class sync_waiter : public waiter {
 ///   sync_lock& lock()       the primitive's
 ///   bool try_now()          takes what is asked for if it is there; under the lock
 ///   waiter_list& queue()    where to wait
+///   waits_for               for a dump, in a word or two
 ///   void left()             it was dropped and has left the list; under the lock
 ///   void give_back()        of what was granted and is not wanted any more; under the lock. Only
 ///                           where `returns` is true
@@ -127,6 +130,7 @@ class sync_awaiter : public sync_waiter {
     if (phase_ == phase::holding) return core.make_ready(*this, h);  // out of budget
     frame = h.address();
     task = core.current;
+    note_.begin(core.notes, *this, Derived::waits_for);
   }
   [[nodiscard]] bool await_done() const noexcept {
     return phase_ == phase::waiting ? !still_queued() : phase_ == phase::holding;

@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -29,6 +28,7 @@
 #include <parkring/detail/home.hpp>
 #include <parkring/detail/outcome.hpp>
 #include <parkring/detail/plain_frame.hpp>
+#include <parkring/detail/spawn_site.hpp>
 #include <parkring/detail/waiter.hpp>
 
 namespace parkring::detail {
@@ -73,16 +73,18 @@ struct task_cell : plain_frame, live_task, message {
   static constexpr std::uint8_t stop_arrived = 2;     // it was run, or never will be
   static constexpr std::uint8_t stop_has_handle = 4;  // it lets go of the handle's reference
   bool foreign_detach;                                // what the handle's message asks for
-  std::source_location where;                         // of the spawn; empty where it is not known
-  task_cell* next_doomed;                             // set while doomed
+  std::uint32_t born;                                 // the stamp of the turn that started it
+  spawn_site where;
+  task_cell* next_doomed;  // set while doomed
 
   task_cell(core_base& core, const cell_type& t, std::size_t size, plain_frame::function resume,
-            std::source_location w) noexcept
+            spawn_site w) noexcept
       : plain_frame(resume, &destroy_frame),
         home_of(core.home_of),
         type(&t),
         parent(core.current),
         block_size(static_cast<std::uint32_t>(size)),
+        born(core.stamp),
         where(w) {}
 
  private:

@@ -54,6 +54,7 @@ class queue_awaiter : public sync_awaiter<queue_awaiter<Owner>> {
  private:
   friend base;
   static constexpr bool returns = false;
+  static constexpr const char* waits_for = Owner::waits_for;
   sync_lock& lock() noexcept { return of_.queue_.lock(); }
   waiter_list& queue() noexcept { return of_.queue_.waiting(); }
   bool try_now() noexcept { return of_.passed(); }

@@ -48,6 +48,7 @@ class barrier {
 
  private:
   friend detail::queue_awaiter<barrier>;
+  static constexpr const char* waits_for = "barrier";
   bool arrive() noexcept {
     PARKRING_CHECK(left_ > 0, "everybody has left this barrier: nobody may arrive any more");
     if (--left_ != 0) return false;

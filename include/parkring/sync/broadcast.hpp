@@ -123,6 +123,7 @@ class broadcast_receiver {
 
    private:
     friend detail::sync_awaiter<awaiter>;
+    static constexpr const char* waits_for = "value of a broadcast";
     static constexpr bool returns = false;  // the value is taken when it resumes
     detail::sync_lock& lock() noexcept { return of_.state_->queue.lock(); }
     detail::waiter_list& queue() noexcept { return of_.state_->queue.waiting(); }

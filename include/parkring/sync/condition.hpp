@@ -65,6 +65,7 @@ class condition {
 
    private:
     friend sync_awaiter;
+    static constexpr const char* waits_for = "condition";
     detail::sync_lock& lock() noexcept { return of_.queue_.lock(); }
     detail::waiter_list& queue() noexcept { return of_.queue_.waiting(); }
     bool try_now() noexcept { return false; }

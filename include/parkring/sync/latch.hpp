@@ -51,6 +51,7 @@ class latch {
 
  private:
   friend detail::queue_awaiter<latch>;
+  static constexpr const char* waits_for = "latch";
   [[nodiscard]] bool passed() const noexcept { return left_ == 0; }
 
   std::size_t left_;

@@ -116,6 +116,7 @@ class watch_receiver {
 
    private:
     friend detail::sync_awaiter<awaiter>;
+    static constexpr const char* waits_for = "change of a watched value";
     static constexpr bool returns = false;
     detail::sync_lock& lock() noexcept { return of_.state_->queue.lock(); }
     detail::waiter_list& queue() noexcept { return of_.state_->queue.waiting(); }
