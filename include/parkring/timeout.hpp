@@ -53,16 +53,13 @@ class timeout_awaiter : branch_parent {
   }
 
  private:
-  static constexpr frames_kind kind_of_wait = {
-      .name = "timeout",
-      .give_up =
-          [](frames_owner& owner) noexcept {
-            return static_cast<timeout_awaiter&>(owner).branch_.give_up();
-          },
-      .visit =
-          [](frames_owner& owner, frame_visitor& v) {
-            v.see(static_cast<timeout_awaiter&>(owner).branch_.peek());
-          }};
+  static std::coroutine_handle<> give_branch_up(frames_owner& owner) noexcept {
+    return static_cast<timeout_awaiter&>(owner).branch_.give_up();
+  }
+  static void visit(frames_owner& owner, frame_visitor& v) {
+    v.see(static_cast<timeout_awaiter&>(owner).branch_.peek());
+  }
+  static constexpr frames_kind kind_of_wait = {"timeout", &give_branch_up, &visit};
 
   branch<T> branch_;
   timed_waiter timer_;

@@ -28,11 +28,9 @@ TEST(RunningTask, is_seen_whole_or_not_at_all) {
   running_task r;
   std::atomic<bool> end{false};
   std::thread looker([&] {
-    std::uint64_t seen = 0;
     while (!end.load(std::memory_order_relaxed)) {
       const auto g = r.look();
       if (!g) continue;
-      ++seen;
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(g->function), g->since);
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(g->where.code()), g->since);
     }
