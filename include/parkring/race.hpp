@@ -99,7 +99,7 @@ class race_of_awaiter : race_parent {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> h) noexcept {
-    wait_in(h, &next_branch);
+    wait_in(h, kind_of_wait);
     for (std::size_t i = 0; i < branches_.size(); ++i) branches_[i].start(*this, i);
   }
   race_winner<value_or_monostate<T>> await_resume() {
@@ -117,6 +117,10 @@ class race_of_awaiter : race_parent {
       next = self.branches_[self.given_up_++].give_up();
     return next;
   }
+  static void visit(frames_owner& owner, frame_visitor& v) {
+    for (auto& b : static_cast<race_of_awaiter&>(owner).branches_) v.see(b.peek());
+  }
+  static constexpr frames_kind kind_of_wait = {"race", &next_branch, &visit};
   std::vector<branch<T>> branches_;
   std::size_t given_up_ = 0;  // while it is destroyed: how many branches are gone
 };
