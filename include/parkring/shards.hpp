@@ -91,17 +91,28 @@ struct shard_job_of final : shard_job<T> {
   }
 };
 
-// The task on the shard. Whatever ends it, the caller is told.
+// The shard's side of a call: however it ends, served, aborted or never begun, the caller is told.
 template <class T>
-task<> serve_call(std::shared_ptr<shard_job<T>> job) {
-  struct telling {
-    shard_job<T>& job;
-    ~telling() {
-      if (!job.result.ready()) job.result.set_error(std::make_exception_ptr(task_aborted()));
-      job.done.set();
-    }
-  } const at_end{*job};
-  (void)co_await race(job->work(), job->unwanted.wait());
+class shard_call {
+ public:
+  explicit shard_call(std::shared_ptr<shard_job<T>> job) noexcept : job_(std::move(job)) {}
+  shard_call(shard_call&&) noexcept = default;
+  shard_call& operator=(shard_call&&) = delete;
+  ~shard_call() {
+    if (job_ == nullptr) return;
+    if (!job_->result.ready()) job_->result.set_error(std::make_exception_ptr(task_aborted()));
+    job_->done.set();
+  }
+  shard_job<T>& operator*() const noexcept { return *job_; }
+
+ private:
+  std::shared_ptr<shard_job<T>> job_;
+};
+
+template <class T>
+task<> serve_call(shard_call<T> call) {
+  if ((*call).unwanted.is_set()) co_return;
+  (void)co_await race((*call).work(), (*call).unwanted.wait());
 }
 
 }  // namespace detail
@@ -178,8 +189,8 @@ class shards {
 
   template <class T>
   void start(unsigned shard, std::shared_ptr<detail::shard_job<T>> job) {
-    if (!remote_of(shard).post([job = std::move(job)]() mutable {
-          spawn(detail::serve_call<T>(std::move(job))).detach();
+    if (!remote_of(shard).post([call = detail::shard_call<T>(std::move(job))]() mutable {
+          spawn(detail::serve_call<T>(std::move(call))).detach();
         }))
       throw shard_stopped();
   }
@@ -195,8 +206,8 @@ class shards {
   }
   [[nodiscard]] const remote& remote_of(unsigned shard) const;
 
+  std::vector<remote> remotes_;  // before the threads, which call each other until they end
   std::vector<std::unique_ptr<worker>> workers_;
-  std::vector<remote> remotes_;
 };
 
 }  // namespace parkring

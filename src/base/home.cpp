@@ -93,25 +93,46 @@ home& home::open(core_base& core, waiter_list& ready, wake_function wake, void* 
   return *h;
 }
 
-void home::close(message_list& rest) noexcept {
-  PARKRING_CHECK(owner_.load(std::memory_order_relaxed) == thread_token(),
-                 "destroy a runtime on the thread that made it");
-  {
-    std::lock_guard lock(mutex_);
-    generation_.store(generation() + 1, std::memory_order_relaxed);
-    owner_.store(nullptr, std::memory_order_relaxed);
-    core_ = nullptr;
-    ready_ = nullptr;
-    wake_ = nullptr;
-    rest.splice_back(inbox_);
-    has_messages_.store(false, std::memory_order_relaxed);
-  }
+// Under the mutex: from here on it answers to nobody.
+void home::end_generation() noexcept {
+  generation_.store(generation() + 1, std::memory_order_relaxed);
+  owner_.store(nullptr, std::memory_order_relaxed);
+  core_ = nullptr;
+  ready_ = nullptr;
+  wake_ = nullptr;
+  has_messages_.store(false, std::memory_order_relaxed);
+}
+
+void home::give_back() noexcept {
   auto& s = homes();
   std::lock_guard lock(s.mutex);
   try {
     s.unused.push_back(this);
   } catch (...) {  // out of memory: this home is not reused, which costs its few bytes
   }
+}
+
+bool home::close_if_empty() noexcept {
+  PARKRING_CHECK(owner_.load(std::memory_order_relaxed) == thread_token(),
+                 "destroy a runtime on the thread that made it");
+  {
+    std::lock_guard lock(mutex_);
+    if (!inbox_.empty()) return false;
+    end_generation();
+  }
+  give_back();
+  return true;
+}
+
+void home::close(message_list& rest) noexcept {
+  PARKRING_CHECK(owner_.load(std::memory_order_relaxed) == thread_token(),
+                 "destroy a runtime on the thread that made it");
+  {
+    std::lock_guard lock(mutex_);
+    rest.splice_back(inbox_);
+    end_generation();
+  }
+  give_back();
 }
 
 void home::take(message_list& taken) noexcept {

@@ -83,6 +83,19 @@ TEST(Home, what_was_delivered_is_handed_out_when_it_closes_and_later_posts_are_r
   EXPECT_FALSE(home_ref().post(b));
 }
 
+TEST(Home, closes_when_it_is_empty_or_not_at_all) {
+  owner o;
+  message a;
+  EXPECT_TRUE(o.ref.post(a));
+  EXPECT_FALSE(o.at->close_if_empty());
+  EXPECT_TRUE(o.ref.is_here());
+  EXPECT_EQ(o.take().size(), 1u);
+  EXPECT_TRUE(o.at->close_if_empty());
+  EXPECT_FALSE(o.ref.is_here());
+  EXPECT_FALSE(o.ref.post(a));
+  o.at = nullptr;  // closed already
+}
+
 TEST(Home, what_is_withdrawn_does_not_come_whether_it_was_taken_or_not) {
   owner o;
   message a, b, c;

@@ -264,10 +264,20 @@ void core::shut_down() noexcept {
   ops.orphan_all();  // what the messages may have added
   driver.ring.enter(0, nullptr, kernel::abi::enter_getevents);
   ops.reap();  // what has finished meanwhile
-  drain(give_up - patience / 4, give_up);
-  if (ops.live() == 0) services_.clear();  // else what is left still names them
-  home_->close(messages_);
+  // What was posted is run while the runtime can still serve what it leads to, and the home closes
+  // when there is no more of it. Who posts again and again is refused in the end.
+  bool closed = false;
+  for (unsigned round = 0; round < 1'000 && !closed; ++round) {
+    drain(give_up - patience / 4, give_up);
+    closed = home_->close_if_empty();
+    if (!closed) {
+      run_messages();
+      ops.orphan_all();
+    }
+  }
+  if (!closed) home_->close(messages_);
   while (detail::message* m = messages_.pop_front()) m->run(*m);
+  if (ops.live() == 0) services_.clear();  // else what is left still names them
   if (ops.live() != 0) report_leaks();
 }
 

@@ -11,10 +11,12 @@ namespace {
 
 struct posted final : detail::message {
   std::move_only_function<void()> fn;
-  explicit posted(std::move_only_function<void()> f) : fn(std::move(f)) {
+  detail::home_ref home;
+  posted(std::move_only_function<void()> f, const detail::home_ref& to)
+      : fn(std::move(f)), home(to) {
     run = [](detail::message& m) noexcept {
       const std::unique_ptr<posted> self(&static_cast<posted&>(m));
-      self->fn();
+      if (self->home.is_here()) self->fn();  // else the runtime is ending, and too far gone
     };
   }
 };
@@ -22,7 +24,7 @@ struct posted final : detail::message {
 }  // namespace
 
 bool remote::post(std::move_only_function<void()> fn) const {
-  auto m = std::make_unique<posted>(std::move(fn));
+  auto m = std::make_unique<posted>(std::move(fn), home_);
   if (!home_.post(*m)) return false;
   (void)m.release();  // the runtime's thread runs and frees it
   return true;

@@ -54,7 +54,9 @@ int child::send_to_group(int signal) const noexcept {
 }
 
 void child::end_it() noexcept {
-  killed = (leads_group ? send_to_group(SIGKILL) : send(SIGKILL)) == 0;
+  // By its descriptor in any case: a leader may have left its group.
+  if (leads_group) (void)send_to_group(SIGKILL);
+  killed = send(SIGKILL) == 0;
 }
 
 child::collected child::collect() const noexcept {

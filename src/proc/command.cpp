@@ -191,6 +191,7 @@ struct process_access {
     if (!c.stderr_) c.stderr_ = stdio::pipe;
     c.kill_on_drop_ = true;
     process p = co_await spawn(std::move(c));
+    p.close_stdin();  // nobody writes: the program reads its end
     auto [out, err] = co_await when_all(all_of(p.stdout_), all_of(p.stderr_));
     const exit_status status = co_await p.wait();
     co_return command_output{status, std::move(out), std::move(err)};

@@ -195,5 +195,9 @@ TEST(Command, a_simulated_machine_says_that_it_has_no_processes) {
   });
 }
 
+TEST(Command, output_of_what_reads_a_pipe_comes_to_its_end) {
+  EXPECT_EQ(run(command("cat").stdin_from(stdio::pipe).output()).out, "");
+}
+
 }  // namespace
 }  // namespace parkring

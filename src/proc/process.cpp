@@ -62,8 +62,12 @@ const record_type waitid_type = {
             return after_completion::resubmit;
           if (res >= 0)
             p.process->end({proc::status_of(p.info), 0});
-          else if (res != -ECANCELED)
-            p.process->end({std::nullopt, -res});
+          else if (res == -ECHILD)
+            p.process->end({std::nullopt, ECHILD});
+          else if (res != -ECANCELED) {  // the request has failed, not the child: ask for it
+            const auto how = p.process->who.collect();
+            if (how.status.has_value() || how.error != 0) p.process->end(how);
+          }
           return after_completion::finish;
         },
     .destroy = &destroy_watch,
@@ -212,10 +216,9 @@ namespace {
 using wait_operation = simple_operation<process_wait_request>;
 
 void send_everywhere(process_state& s, int signal) {
-  if (s.who.leads_group)
-    (void)s.send_to_group(signal);
-  else
-    (void)s.send(signal);
+  // A leader may have left its group: it is told by its descriptor then.
+  const bool group_told = s.who.leads_group && s.send_to_group(signal);
+  if (!group_told || signal == SIGKILL) (void)s.send(signal);
   if (signal == SIGKILL) s.who.killed = true;  // also if it has ended, unknown to us
 }
 

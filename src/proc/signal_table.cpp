@@ -75,7 +75,11 @@ struct subscriptions {
     ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     ::sigemptyset(&ours.sa_mask);
     const auto at = static_cast<std::size_t>(number);
-    return ::sigaction(number, &ours, &before[at]) == 0 ? 0 : errno;
+    struct sigaction replaced {};
+    if (::sigaction(number, &ours, &replaced) != 0) return errno;
+    // Others may have put ours back after it was removed; what was there before it counts.
+    if (!is_ours(replaced)) before[at] = replaced;
+    return 0;
   }
   void remove(int number) noexcept {
     struct sigaction now {};

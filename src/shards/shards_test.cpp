@@ -159,6 +159,47 @@ TEST(Shards, a_storm_of_calls_with_drops_leaves_nothing) {
   EXPECT_EQ(counted.use_count(), 1);
 }
 
+TEST(Shards, shards_that_call_each_other_may_end_at_any_time) {
+  for (int round = 0; round < 30; ++round) {
+    shards sh({.shards = 2, .pin = false});
+    const auto calls = [](shards& all) -> task<> {
+      try {
+        for (;;) co_await all.on(1 - which(), [] {});
+      } catch (const shard_stopped&) {
+      } catch (const task_aborted&) {
+      }
+    };
+    for (unsigned i = 0; i < 2; ++i)
+      sh.blocking_on(i, [&sh, calls] {
+        for (int n = 0; n < 4; ++n) spawn(calls, std::ref(sh)).detach();
+      });
+    std::this_thread::sleep_for(std::chrono::microseconds(round * 20));
+  }
+}
+
+TEST(Shards, a_call_that_the_end_of_its_shard_overtakes_is_answered) {
+  runtime rt;
+  const auto endless = []() -> task<> { co_await sleep_for(1h); };
+  auto sh = std::make_unique<shards>(shards_options{.shards = 1});
+  std::atomic<bool> busy{false};
+  sh->blocking_on(0, [&busy] {
+    spawn(
+        [](std::atomic<bool>& b) -> task<> {
+          b = true;
+          b.notify_one();
+          std::this_thread::sleep_for(20ms);  // meanwhile the call arrives, and then the end
+          co_return;
+        },
+        std::ref(busy))
+        .detach();
+  });
+  busy.wait(false);
+  auto call = rt.spawn(sh->on(0, endless));
+  rt.run(yield());  // it is on its way
+  sh.reset();
+  EXPECT_THROW(rt.run(std::move(call)), task_aborted);
+}
+
 TEST(Shards, a_runtime_that_cannot_be_made_is_told) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);

@@ -241,5 +241,16 @@ TEST(Watch, shows_the_latest_value_and_says_when_it_changed) {
   }());
 }
 
+TEST(Watch, a_change_that_was_seen_meanwhile_is_not_the_end) {
+  run([]() -> task<> {
+    auto [tx, rx] = watch<int>(0);
+    auto waits = spawn([&rx]() -> task<bool> { co_return co_await rx.changed(); });
+    co_await yield();
+    tx.send(1);
+    EXPECT_EQ(rx.get(), 1);
+    EXPECT_TRUE(co_await std::move(waits)) << "the sender lives";
+  }());
+}
+
 }  // namespace
 }  // namespace parkring

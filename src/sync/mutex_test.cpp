@@ -147,6 +147,29 @@ TEST(Condition, a_notification_of_a_dropped_task_wakes_the_next) {
   }());
 }
 
+TEST(Condition, one_that_is_dropped_while_it_waits_for_the_mutex_passes_its_turn_on) {
+  run([]() -> task<> {
+    mutex m;
+    condition c;
+    int woken = 0;
+    const auto body = [&]() -> task<> {
+      auto held = co_await m.lock();
+      co_await c.wait(held);
+      ++woken;
+    };
+    auto first = spawn(body);
+    auto second = spawn(body);
+    for (int i = 0; i < 4; ++i) co_await yield();
+    auto held = co_await m.lock();
+    c.notify_one();
+    for (int i = 0; i < 4; ++i) co_await yield();  // the first one waits for the mutex now
+    first.abort();
+    held.unlock();
+    co_await std::move(second);
+    EXPECT_EQ(woken, 1);
+  }());
+}
+
 TEST(Once, runs_the_first_that_succeeds_and_others_wait_for_it) {
   run([]() -> task<> {
     once o;

@@ -16,13 +16,18 @@ bool sync_waiter::grant_elsewhere() noexcept {
   // Once it is posted, the other thread may be done with all of this.
   const home_ref home = home_;
   stage_.store(stage::granting, std::memory_order_release);  // pairs with the loads of its thread
-  return home.post(arrival_);
+  if (home.post(arrival_)) return true;
+  // The runtime is gone, so no thread of its own looks at the waiter now. It may be destroyed
+  // later.
+  stage_.store(stage::granted, std::memory_order_release);
+  phase_ = phase::taken;
+  return false;
 }
 
 void sync_waiter::arrived(message& m) noexcept {
   sync_waiter& self = *static_cast<arrival&>(m).of;
   self.stage_.store(stage::granted, std::memory_order_relaxed);
-  self.home_.ready().push_back(self);
+  if (self.home_.is_here()) self.home_.ready().push_back(self);  // else it is a leaked frame's
 }
 
 void sync_waiter::withdraw() noexcept {

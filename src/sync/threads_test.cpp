@@ -237,5 +237,39 @@ TEST(SyncThreads, a_runtime_that_ends_leaves_no_waiter_behind) {
   EXPECT_EQ(s.available(), 10u);
 }
 
+TEST(SyncThreads, what_wakes_a_task_may_be_destroyed_by_it_at_once) {
+  auto [tx, rx] = channel<latch*>(1);
+  auto [ptx, prx] = channel<semaphore*>(1);
+  std::thread wakes([latches = std::move(rx), semaphores = std::move(prx)] {
+    while (auto l = latches.blocking_receive()) (*l)->count_down();
+    while (auto s = semaphores.blocking_receive()) (*s)->release(2);
+  });
+  run([](channel_sender<latch*> to, channel_sender<semaphore*> then) -> task<> {
+    for (int i = 0; i < 3'000; ++i) {
+      latch l(1);
+      co_await to.send(&l);
+      co_await l.wait();
+    }
+    to = {};
+    for (int i = 0; i < 3'000; ++i) {
+      semaphore s(0);
+      co_await then.send(&s);
+      (co_await s.acquire(2)).forget();
+    }
+  }(std::move(tx), std::move(ptx)));
+  wakes.join();
+}
+
+TEST(SyncThreads, permits_taken_in_numbers_stay_as_many) {
+  semaphore s(6);
+  on_threads(3, [&](unsigned seed) -> task<> {
+    for (unsigned i = 0; i < 3'000; ++i) {
+      const auto some = co_await s.acquire(1 + (i + seed) % 5);
+      if (i % 4 == 0) co_await yield();
+    }
+  });
+  EXPECT_EQ(s.available(), 6u);
+}
+
 }  // namespace
 }  // namespace parkring

@@ -128,6 +128,29 @@ TEST(Wakes, posts_that_race_with_the_end_are_run_or_refused) {
   }
 }
 
+// Case 33: what is posted at the end may spawn, and what it spawns is aborted.
+TEST(Wakes, a_post_that_spawns_may_come_at_the_end) {
+  PARKRING_NEEDS_REAL("threads");
+  const int rounds = scaled(200);
+  for (int round = 0; round < rounds; ++round) {
+    auto alive = std::make_shared<int>(0);
+    std::atomic<bool> stop{false};
+    std::thread other;
+    {
+      pr::runtime rt;
+      other = std::thread([&stop, alive, remote = rt.remote()] {
+        const auto body = [](std::shared_ptr<int>) -> pr::task<> { co_await pr::sleep_for(1h); };
+        while (!stop && remote.post([body, alive] { pr::spawn(body, alive).detach(); })) {
+        }
+      });
+      rt.run([]() -> pr::task<> { co_await pr::yield(); });
+    }
+    stop = true;
+    other.join();
+    EXPECT_EQ(alive.use_count(), 1);
+  }
+}
+
 // Case 41: the pool of blocking threads wakes its runtime, which is parked.
 TEST(Wakes, results_of_blocking_calls_always_arrive) {
   PARKRING_NEEDS_REAL("threads");

@@ -60,6 +60,8 @@ class home {
   /// Closes it and moves the messages not yet run to `rest`, oldest first. On the owner thread
   /// only.
   void close(message_list& rest) noexcept;
+  /// Closes it if there are no messages; false: there are.
+  [[nodiscard]] bool close_if_empty() noexcept;
 
   /// Moves the messages posted so far to the owner's `taken`, oldest first.
   void take(message_list& taken) noexcept;
@@ -78,6 +80,8 @@ class home {
  private:
   friend struct home_ref;
   friend struct fork_access;
+  void end_generation() noexcept;
+  void give_back() noexcept;
   bool post(std::uint64_t generation, message& m) noexcept;
 
   std::mutex mutex_;

@@ -21,6 +21,8 @@ class permit_queue {
   permit_queue(const permit_queue&) = delete;
   permit_queue& operator=(const permit_queue&) = delete;
   ~permit_queue() {
+    // Whoever gave a permit to the task that destroys this may still hold the lock.
+    std::lock_guard guard(lock_);
     PARKRING_CHECK(waiting_.empty(),
                    "a task still waits for this lock or semaphore: drop the task first");
   }
@@ -83,8 +85,9 @@ inline void permit_queue::serve() noexcept {
   while (waiter* first = waiting_.front()) {
     auto& a = static_cast<awaiter&>(static_cast<sync_waiter&>(*first));
     if (a.wanted_ > available_) return;
+    const std::size_t wanted = a.wanted_;  // once granted, it may be gone
     a.unlink();
-    if (a.grant()) available_ -= a.wanted_;
+    if (a.grant()) available_ -= wanted;
   }
 }
 

@@ -3,6 +3,8 @@
 // While the process has one thread there is nobody to exclude, and it does nothing: so programs of
 // one thread pay no atomic read-modify-write. The C library says whether there is one; it cannot
 // change while the lock is held, since no thread is made meanwhile.
+//
+// It is not held over fork(2): a child must not use what other threads of its parent were using.
 #pragma once
 
 #include <atomic>

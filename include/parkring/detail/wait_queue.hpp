@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coroutine>
+#include <mutex>
 
 #include <parkring/detail/sync_lock.hpp>
 #include <parkring/detail/sync_waiter.hpp>
@@ -16,6 +17,8 @@ class wait_queue {
   wait_queue(const wait_queue&) = delete;
   wait_queue& operator=(const wait_queue&) = delete;
   ~wait_queue() {
+    // Whoever woke the task that destroys this may still hold the lock.
+    std::lock_guard guard(lock_);
     while (waiter* w = waiting_.pop_front()) static_cast<sync_waiter*>(w)->orphan();
   }
 

@@ -62,6 +62,7 @@ class broadcast_sender {
 
   /// Sends a value. *Errors*: `std::bad_alloc`.
   void send(T value) const {
+    PARKRING_CHECK(state_ != nullptr, "this end of the broadcast was moved from");
     std::shared_ptr<const T> shared = std::make_shared<const T>(std::move(value));
     std::lock_guard guard(state_->queue.lock());
     state_->kept[state_->sent % state_->kept.size()].swap(shared);  // the old one ends outside
@@ -70,6 +71,7 @@ class broadcast_sender {
   }
   /// Another receiver; it gets what is sent from now on.
   [[nodiscard]] broadcast_receiver<T> subscribe() const {
+    PARKRING_CHECK(state_ != nullptr, "this end of the broadcast was moved from");
     std::lock_guard guard(state_->queue.lock());
     return broadcast_receiver<T>(state_, state_->sent);
   }
@@ -96,7 +98,10 @@ class broadcast_receiver {
   /// *Completes when* there is one, or never will be. *Owns* nothing. *Thread*: inside a task.
   /// *Drop*: at once; nothing is lost. *Errors*: what copying a `T` throws. `missed` says how many
   /// values went by unseen before it.
-  [[nodiscard("co_await it")]] auto receive() noexcept { return receive_operation{*this}; }
+  [[nodiscard("co_await it")]] auto receive() noexcept {
+    PARKRING_CHECK(state_ != nullptr, "this end of the broadcast was moved from");
+    return receive_operation{*this};
+  }
   /// As `receive`, by the name that streams of values have.
   [[nodiscard("co_await it")]] auto next() noexcept { return receive(); }
   /// How many values the last `receive` has passed over, because it came too late.

@@ -164,7 +164,7 @@ class channel_receiver : public detail::receiver_handle<T> {
   ///
   /// *Completes when* there is one, or never will be; receivers wait in order. *Owns* nothing.
   /// *Thread*: inside a task. *Drop*: at once; a value that was handed over meanwhile goes to the
-  /// next one who receives, before all others. *Errors*: none.
+  /// next one who receives, before those that were not handed over yet. *Errors*: none.
   [[nodiscard("co_await it")]] auto receive() const noexcept {
     return receive_operation{this->state()};
   }

@@ -32,14 +32,23 @@ class condition {
 
   /// Gives the mutex back, waits to be notified, and has the mutex again.
   ///
-  /// *Completes when* it was notified after it began, and has the mutex. Never without a reason,
-  /// but another task may have been faster: look at what was waited for in a loop, or use the other
-  /// form. *Owns* the lock while it does not wait. *Thread*: inside a task. *Drop*: at once; `held`
-  /// does not own the lock any more. *Errors*: a guard without a lock fails a check.
+  /// *Completes when* it was notified after it began, and has the mutex. Another task
+  /// may have been faster, or one that was notified with it, and dropped, may have passed its turn
+  /// on: look at what was waited for in a loop, or use the other form. *Owns* the lock while it
+  /// does not wait. *Thread*: inside a task. *Drop*: at once; `held` does not own the lock any
+  /// more. *Errors*: a guard without a lock fails a check.
   [[nodiscard]] task<> wait(mutex::guard& held) {
     mutex* const m = held.mutex();
     PARKRING_CHECK(m != nullptr, "lock the mutex before waiting for what it guards");
     co_await waiting{*this, held};
+    // Dropped from here on, it was notified for nothing: that is for the next one.
+    struct passing_on {
+      condition& c;
+      mutex::guard& held;
+      ~passing_on() {
+        if (!held.owns_lock()) c.notify_one();
+      }
+    } const at_end{*this, held};
     held = co_await m->lock();
   }
   /// Waits until `what()`, which is called with the mutex held.

@@ -47,6 +47,7 @@ class watch_sender {
 
   /// Sets a new value, and tells everybody. *Errors*: `std::bad_alloc`.
   void send(T value) {
+    PARKRING_CHECK(state_ != nullptr, "this end of the watched value was moved from");
     std::shared_ptr<const T> fresh = std::make_shared<const T>(std::move(value));
     std::lock_guard guard(state_->queue.lock());
     state_->value.swap(fresh);  // the old one ends outside of the lock
@@ -55,6 +56,7 @@ class watch_sender {
   }
   /// Another receiver, which has seen the present value.
   [[nodiscard]] watch_receiver<T> subscribe() const {
+    PARKRING_CHECK(state_ != nullptr, "this end of the watched value was moved from");
     std::lock_guard guard(state_->queue.lock());
     return watch_receiver<T>(state_, state_->version);
   }
@@ -85,11 +87,15 @@ class watch_receiver {
   ///
   /// *Completes when* the value was set again, however often, or the sender is gone. *Owns*
   /// nothing. *Thread*: inside a task. *Drop*: at once; the change is still unseen. *Errors*: none.
-  [[nodiscard("co_await it")]] auto changed() noexcept { return change_operation{*this}; }
-  /// The present value, which counts as seen. Any thread; throws what copying a `T` does.
+  [[nodiscard("co_await it")]] auto changed() noexcept {
+    PARKRING_CHECK(state_ != nullptr, "this end of the watched value was moved from");
+    return change_operation{*this};
+  }
+  /// The present value, which counts as seen. Throws what copying a `T` does.
   [[nodiscard]] T get() { return *get_shared(); }
   /// As `get`, without a copy.
   [[nodiscard]] std::shared_ptr<const T> get_shared() {
+    PARKRING_CHECK(state_ != nullptr, "this end of the watched value was moved from");
     std::lock_guard guard(state_->queue.lock());
     seen_ = state_->version;
     return state_->value;
@@ -109,9 +115,10 @@ class watch_receiver {
     bool await_resume() noexcept {
       this->take();
       std::lock_guard guard(lock());
+      // Also when `get` has seen it meanwhile: more may come.
       const bool fresh = of_.seen_ != of_.state_->version;
       of_.seen_ = of_.state_->version;
-      return fresh;
+      return fresh || !of_.state_->ended;
     }
 
    private:
