@@ -155,7 +155,8 @@ void cell_group::abort_all() noexcept {
 }
 
 void abort(task_cell& cell) noexcept {
-  if (cell.state != task_state::live || cell.doomed) return;
+  if (cell.state != task_state::live) return;
+  // One that is doomed does not wait for its turn: who aborts it may own what it borrows.
   auto& core = exec::core_at(cell.home_of);
   if (runs_within(cell, core)) return abort_later(core, cell);
   destroy_now(cell);
