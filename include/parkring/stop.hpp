@@ -26,7 +26,8 @@ namespace this_task {
 /// *Thread*: inside a task. *Errors*: `std::bad_alloc`.
 [[nodiscard]] std::stop_token stop_token();
 
-/// Whether the running task was asked to stop.
+/// Whether the running task was asked to stop; false where no task runs. Destructors in a task that
+/// was aborted see that task's. *Thread*: any. *Errors*: `std::bad_alloc`.
 [[nodiscard]] bool stop_requested();
 
 }  // namespace this_task

@@ -78,12 +78,34 @@ void end_coroutine(task_cell& cell) noexcept {
   release(cell);
 }
 
+// While a frame is destroyed, its destructors have the surroundings of its task. They look for them
+// in this thread's runtime, which need not be the task's.
+class ending_scope {
+ public:
+  explicit ending_scope(task_cell& cell) noexcept
+      : core_(static_cast<exec::core*>(this_thread_core)) {
+    if (core_ != nullptr) before_ = std::exchange(core_->ending, &cell);
+  }
+  ending_scope(const ending_scope&) = delete;
+  ending_scope& operator=(const ending_scope&) = delete;
+  ~ending_scope() {
+    if (core_ != nullptr) core_->ending = before_;
+  }
+
+ private:
+  exec::core* core_;
+  task_cell* before_ = nullptr;
+};
+
 void destroy_now(task_cell& cell) noexcept {
   cell.state = task_state::aborted;
   cell.live_task::unlink();
   cell.start.unlink();
   ++cell.references;  // the frame's end must not take the cell with it
-  end_coroutine(cell);
+  {
+    const ending_scope scope(cell);
+    end_coroutine(cell);
+  }
   if (cell.context != nullptr) leave_context(cell);
   forget_ended_ancestors(cell);
   wake_joiner(cell);
