@@ -57,20 +57,6 @@ void end_membership(task_cell& cell) noexcept {
   release(cell);  // the handle's reference
 }
 
-void report_failure(task_cell& cell, exec::core& core) noexcept {
-  ++core.counted.tasks_failed;
-  const char* what = "an exception that is not a std::exception";
-  const std::exception_ptr error = cell.type->error_of(cell);
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "parkring: a detached task failed: %s\n", e.what());
-    return;
-  } catch (...) {
-  }
-  std::fprintf(stderr, "parkring: a detached task failed: %s\n", what);
-}
-
 // Ends coroutine, callable and arguments, wherever they are.
 void end_coroutine(task_cell& cell) noexcept {
   if (cell.child != nullptr) destroy_frame(std::exchange(cell.child, nullptr));
@@ -137,6 +123,20 @@ void task_cell::destroy_frame(void* frame) {
   end_coroutine(static_cast<task_cell&>(plain_frame::at(frame)));
 }
 
+void report_failure(task_cell& cell) noexcept {
+  ++exec::core_at(cell.home_of).counted.tasks_failed;
+  const char* what = "an exception that is not a std::exception";
+  const std::exception_ptr error = cell.type->error_of(cell);
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "parkring: a detached task failed: %s\n", e.what());
+    return;
+  } catch (...) {
+  }
+  std::fprintf(stderr, "parkring: a detached task failed: %s\n", what);
+}
+
 void tell_of_end(task_cell& cell) noexcept {
   if (cell.parent != nullptr) forget_ended_ancestors(cell);
   wake_joiner(cell);
@@ -147,7 +147,7 @@ void tell_of_end(task_cell& cell) noexcept {
     if (core.current == &cell) core.current = cell.parent;
     leave_context(cell);
   }
-  if (cell.detached && cell.failed) report_failure(cell, exec::core_at(cell.home_of));
+  if (cell.detached && cell.failed) report_failure(cell);
 }
 
 void finish_failed(task_cell& cell) noexcept {
