@@ -57,10 +57,11 @@ class stopped_awaiter : stop_waiter {
   context_ref context_;
 };
 
-struct [[nodiscard("co_await it")]] stopped_operation{stopped_awaiter operator co_await() &&
-                                                      {return stopped_awaiter();
-}  // namespace detail
-};  // namespace parkring
+class [[nodiscard("co_await it")]] stopped_operation {
+ public:
+  stopped_operation() noexcept = default;
+  stopped_awaiter operator co_await()&& { return stopped_awaiter(); }
+};
 
 class stoppable_sleep_awaiter {
  public:
