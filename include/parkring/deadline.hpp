@@ -17,8 +17,8 @@ namespace parkring {
 
 namespace this_task {
 
-/// The nearest deadline that was set for the running task, if any.
-/// *Thread*: inside a task.
+/// The nearest deadline that was set for the running task, if any; none where no task runs.
+/// Destructors in a task that was aborted see that task's. *Thread*: any.
 [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> deadline() noexcept;
 
 }  // namespace this_task

@@ -18,8 +18,21 @@ namespace detail {
 template <class T>
 class shield_awaiter : public scope_awaiter<T> {
  public:
-  using scope_awaiter<T>::scope_awaiter;
-  ~shield_awaiter() { this->detach(); }
+  shield_awaiter(context_ref context, task_cell& cell) noexcept
+      : scope_awaiter<T>(std::move(context), cell), cell_(cell) {}
+  ~shield_awaiter() {
+    // It ended while it was awaited, so nobody was told.
+    if (cell_.failed && !taken_) report_failure(cell_);
+    this->detach();
+  }
+  T await_resume() {
+    taken_ = true;
+    return scope_awaiter<T>::await_resume();
+  }
+
+ private:
+  task_cell& cell_;
+  bool taken_ = false;
 };
 
 template <class A>

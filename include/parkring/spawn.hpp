@@ -105,7 +105,8 @@ class [[nodiscard(
   }
 
   /// Asks the task, and all that it has spawned, to stop; see `this_task::stop_token`. It goes on
-  /// until it looks. Any thread that has the handle may; `std::bad_alloc` on another than its own.
+  /// until it looks. A task that has ended is not asked, nor is what it has spawned, which may
+  /// live on. Any thread that has the handle may; `std::bad_alloc` on another than its own.
   void request_stop() {
     if (cell_ == nullptr) return;
     if (cell_->home_of.is_here())

@@ -26,7 +26,8 @@ namespace this_task {
 /// *Thread*: inside a task. *Errors*: `std::bad_alloc`.
 [[nodiscard]] std::stop_token stop_token();
 
-/// Whether the running task was asked to stop.
+/// Whether the running task was asked to stop; false where no task runs. Destructors in a task that
+/// was aborted see that task's. *Thread*: any. *Errors*: `std::bad_alloc`.
 [[nodiscard]] bool stop_requested();
 
 }  // namespace this_task
@@ -56,10 +57,11 @@ class stopped_awaiter : stop_waiter {
   context_ref context_;
 };
 
-struct [[nodiscard("co_await it")]] stopped_operation{stopped_awaiter operator co_await() &&
-                                                      {return stopped_awaiter();
-}  // namespace detail
-};  // namespace parkring
+class [[nodiscard("co_await it")]] stopped_operation {
+ public:
+  stopped_operation() noexcept = default;
+  stopped_awaiter operator co_await()&& { return stopped_awaiter(); }
+};
 
 class stoppable_sleep_awaiter {
  public:

@@ -54,7 +54,8 @@ class task_group {
   void abort_all() noexcept { members_.abort_all(); }
 
   /// Asks all tasks of the group, and what they have spawned, to stop; see
-  /// `this_task::stop_token`. They go on until they look. On the runtime's thread; another uses
+  /// `this_task::stop_token`. They go on until they look. Those that have ended are not asked, nor
+  /// is what they have spawned, which may live on. On the runtime's thread; another uses
   /// `with_stop_token`.
   void request_stop() noexcept { members_.request_stop(); }
 

@@ -30,7 +30,7 @@ struct local_context final : task_context {
 
 /// A key that no other variable has, nor had: values may outlive their variable.
 [[nodiscard]] std::uint64_t new_local_key() noexcept;
-/// The nearest value of `key` for the running task, or null.
+/// The nearest value of `key` in the surroundings, or null.
 [[nodiscard]] const task_context* find_local(std::uint64_t key) noexcept;
 
 template <class T, class A>
@@ -78,7 +78,10 @@ class task_local {
     return detail::local_operation<T, A>(key_, std::move(value), std::move(a));
   }
 
-  /// The value that is set for the running task, or null. It stays as long as that task lives.
+  /// The value that is set for the running task, or null; null where no task runs. Destructors in
+  /// a task that was aborted see that task's. It stays as long as the task lives.
+  ///
+  /// *Thread*: any.
   [[nodiscard]] const T* get() const noexcept {
     const detail::task_context* c = detail::find_local(key_);
     return c == nullptr ? nullptr : &static_cast<const detail::local_context<T>&>(*c).value;

@@ -17,10 +17,11 @@ class yield_awaiter : waiter {
   void await_resume() const noexcept {}
 };
 
-struct [[nodiscard("co_await it")]] yield_operation{
-    yield_awaiter operator co_await()&& noexcept {return {};
-}  // namespace detail
-};  // namespace parkring
+class [[nodiscard("co_await it")]] yield_operation {
+ public:
+  yield_operation() noexcept = default;
+  yield_awaiter operator co_await()&& noexcept { return {}; }
+};
 
 }  // namespace detail
 

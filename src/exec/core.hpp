@@ -97,6 +97,7 @@ class core final : public detail::core_base {
   blocking_pool blocking;
   runtime_counters counted;  // those counted by hand: inline hits and the like
   exec::watch watch;
+  detail::task_cell* ending = nullptr;  // the aborted task whose frame is being destroyed
 
   /// Lets others see which task runs; calls nest.
   void show_running(bool yes) noexcept;

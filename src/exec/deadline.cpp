@@ -50,7 +50,7 @@ context_ref new_deadline(steady_time t) {
 }  // namespace detail
 
 std::optional<std::chrono::steady_clock::time_point> this_task::deadline() noexcept {
-  const detail::task_context* c = detail::running_task().context;
+  const detail::task_context* c = detail::surroundings();
   if (c == nullptr || c->deadline_ns == detail::task_context::no_deadline) return std::nullopt;
   return detail::steady_time(std::chrono::nanoseconds(c->deadline_ns));
 }

@@ -3,17 +3,23 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #include <parkring/event.hpp>
 #include <parkring/nop.hpp>
 #include <parkring/runtime.hpp>
 #include <parkring/shield.hpp>
 #include <parkring/spawn.hpp>
+#include <parkring/stop.hpp>
 #include <parkring/this_task.hpp>
 #include <parkring/when_all.hpp>
+
+#include "support/captured_stderr.hpp"
 
 namespace parkring {
 namespace {
@@ -155,6 +161,65 @@ TEST(Shield, no_deadline_around_it_reaches_it) {
     EXPECT_FALSE(co_await with_timeout(100us, shield(commit(finished))));
     EXPECT_FALSE(finished);
     while (!finished) co_await sleep_for(100us);
+  };
+  run(body());
+}
+
+TEST(Shield, an_error_is_reported_when_the_one_that_waits_goes_before_it_has_it) {
+  testing::captured_stderr err;
+  event go;
+  auto body = [&]() -> task<> {
+    auto commit = [](event& g, const char* what) -> task<> {
+      co_await g.wait();
+      throw std::runtime_error(what);
+    };
+    auto waits_for = [&commit](event& g) -> task<> { co_await shield(commit(g, "not taken")); };
+    auto h = spawn(waits_for, std::ref(go));
+    for (int i = 0; i < 3; ++i) co_await yield();  // it waits for the event
+    auto drops = [](event& g, join_handle<void>& waiting) -> task<> {
+      co_await g.wait();
+      waiting.abort();
+    };
+    auto killer = spawn(drops, std::ref(go), std::ref(h));
+    for (int i = 0; i < 3; ++i) co_await yield();
+    go.set();
+    co_await killer;
+    EXPECT_THROW(co_await h, task_aborted);
+    EXPECT_THROW(co_await shield(commit(go, "taken by us")), std::runtime_error);
+  };
+  run(body());
+  EXPECT_NE(err.read_now().find("failed: not taken"), std::string::npos);
+  EXPECT_EQ(err.read_now().find("taken by us"), std::string::npos);
+}
+
+TEST(Deadline, and_a_stop_request_are_told_to_the_destructors_of_an_aborted_task) {
+  struct looks {
+    bool& had_deadline;
+    bool& was_stopped;
+    ~looks() {
+      had_deadline = this_task::deadline().has_value();
+      was_stopped = this_task::stop_requested();
+    }
+  };
+  EXPECT_FALSE(this_task::deadline());
+  EXPECT_FALSE(this_task::stop_requested());
+  bool had_deadline = false, was_stopped = false;
+  auto body = [&]() -> task<> {
+    auto inside = [&]() -> task<> {
+      const looks l{had_deadline, was_stopped};
+      co_await sleep_for(1h);
+    };
+    EXPECT_FALSE(co_await with_timeout(1ms, inside()));
+    EXPECT_TRUE(std::exchange(had_deadline, false));
+    EXPECT_FALSE(was_stopped);
+
+    auto h = spawn(inside);
+    co_await yield();
+    h.request_stop();
+    h.abort();
+    EXPECT_FALSE(had_deadline);
+    EXPECT_TRUE(was_stopped);
+    EXPECT_FALSE(this_task::stop_requested());
   };
   run(body());
 }

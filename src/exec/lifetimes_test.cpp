@@ -132,5 +132,71 @@ TEST(Lifetimes, a_starved_request_goes_on_when_the_one_before_it_is_dropped) {
   ::close(ends[1]);
 }
 
+// What a task borrows: tells whether it is there.
+struct lent {
+  bool& there;
+  explicit lent(bool& t) : there(t) { there = true; }
+  lent(const lent&) = delete;
+  lent& operator=(const lent&) = delete;
+  ~lent() { there = false; }
+};
+
+struct borrower {
+  const bool& there;
+  int& ended_in_time;
+  ~borrower() { ended_in_time += there ? 1 : 0; }
+};
+
+TEST(Lifetimes, a_task_that_a_deadline_ends_is_gone_before_what_it_borrows) {
+  bool there = false;
+  int ended_in_time = 0;
+  auto borrows = [](bool& t, int& n) -> task<> {
+    const borrower b{t, n};
+    co_await sleep_for(1h);
+  };
+  struct owned {
+    std::unique_ptr<lent> what;
+    join_handle<void> by;  // is dropped first
+  };
+  auto owns = [](owned) -> task<> { co_await sleep_for(1h); };
+  auto inner = [&]() -> task<> {
+    auto what = std::make_unique<lent>(there);
+    auto by = spawn(borrows, std::ref(there), std::ref(ended_in_time));
+    co_await yield();
+    spawn(owns, owned{std::move(what), std::move(by)}).detach();
+    co_await sleep_for(1h);
+  };
+  auto body = [&]() -> task<> {
+    EXPECT_FALSE(co_await with_timeout(1ms, inner()));
+    co_await yield();
+  };
+  run(body());
+  EXPECT_EQ(ended_in_time, 1);
+}
+
+TEST(Lifetimes, a_task_that_aborted_itself_and_its_parent_is_gone_before_what_it_borrows) {
+  bool there = false;
+  int ended_in_time = 0;
+  std::optional<join_handle<void>> parent;
+  auto body = [&]() -> task<> {
+    auto child = [&](std::optional<join_handle<void>>& self) -> task<> {
+      const borrower b{there, ended_in_time};
+      co_await yield();
+      self->abort();
+      parent->abort();
+      co_await sleep_for(1h);
+    };
+    parent = spawn([&]() -> task<> {
+      const lent what(there);
+      std::optional<join_handle<void>> h;
+      h = spawn(child, std::ref(h));
+      co_await sleep_for(1h);
+    });
+    EXPECT_THROW(co_await *parent, task_aborted);
+  };
+  run(body());
+  EXPECT_EQ(ended_in_time, 1);
+}
+
 }  // namespace
 }  // namespace parkring

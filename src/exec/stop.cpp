@@ -14,7 +14,9 @@
 namespace parkring {
 
 std::stop_token this_task::stop_token() {
-  detail::task_context& own = detail::own_context(detail::running_task());
+  detail::task_cell* const cell = detail::surrounding_task();
+  PARKRING_CHECK(cell != nullptr, "ask for it inside a task");
+  detail::task_context& own = detail::own_context(*cell);
   if (!own.source.stop_possible()) {
     own.source = std::stop_source();
     if (own.stop_requested) own.source.request_stop();
@@ -23,7 +25,8 @@ std::stop_token this_task::stop_token() {
 }
 
 bool this_task::stop_requested() {
-  return detail::own_context(detail::running_task()).stop_requested;
+  detail::task_cell* const cell = detail::surrounding_task();
+  return cell != nullptr && detail::own_context(*cell).stop_requested;
 }
 
 namespace detail {

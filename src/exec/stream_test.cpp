@@ -73,6 +73,34 @@ TEST(Stream, nothing_happens_before_it_is_asked) {
   run(body());
 }
 
+TEST(Stream, take_asks_for_no_more_than_it_gives) {
+  struct counted {
+    int& asked;
+    auto next() {
+      ++asked;
+      return after_one();
+    }
+    static task<std::optional<int>> after_one() { co_return 1; }
+  };
+  auto body = []() -> task<> {
+    bool begun = false;
+    auto from = [](bool& flag) -> generator<int> {
+      flag = true;
+      co_yield 1;
+    }(begun);
+    auto nothing = std::move(from) | take(0);
+    EXPECT_EQ(co_await nothing.next(), std::nullopt);
+    EXPECT_FALSE(begun);
+
+    int asked = 0;
+    auto one = counted{asked} | take(1);
+    EXPECT_EQ(co_await one.next(), 1);
+    EXPECT_EQ(co_await one.next(), std::nullopt);
+    EXPECT_EQ(asked, 1);
+  };
+  run(body());
+}
+
 TEST(Stream, one_that_has_a_name_is_used_and_left) {
   auto body = []() -> task<> {
     auto g = count(5);
@@ -214,6 +242,28 @@ TEST(Merge, an_error_comes_after_the_values_before_it) {
     auto s = merge(failing());
     EXPECT_EQ(co_await s.next(), 1);
     EXPECT_THROW((void)co_await s.next(), std::runtime_error);
+    EXPECT_FALSE(co_await s.next());
+  };
+  run(body());
+}
+
+TEST(Merge, an_error_comes_though_others_always_have_a_value) {
+  auto body = []() -> task<> {
+    auto failing = []() -> generator<int> {
+      throw std::runtime_error("inside");
+      co_yield 0;
+    };
+    auto endless = []() -> generator<int> {
+      for (;;) co_yield 1;
+    };
+    auto s = merge(failing(), endless());
+    auto takes_its_time = [&]() -> task<> {
+      for (int n = 0; n < 100; ++n) {
+        EXPECT_TRUE(co_await s.next());
+        for (int i = 0; i < 3; ++i) co_await yield();
+      }
+    };
+    EXPECT_THROW(co_await takes_its_time(), std::runtime_error);
     EXPECT_FALSE(co_await s.next());
   };
   run(body());

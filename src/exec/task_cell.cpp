@@ -57,20 +57,6 @@ void end_membership(task_cell& cell) noexcept {
   release(cell);  // the handle's reference
 }
 
-void report_failure(task_cell& cell, exec::core& core) noexcept {
-  ++core.counted.tasks_failed;
-  const char* what = "an exception that is not a std::exception";
-  const std::exception_ptr error = cell.type->error_of(cell);
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "parkring: a detached task failed: %s\n", e.what());
-    return;
-  } catch (...) {
-  }
-  std::fprintf(stderr, "parkring: a detached task failed: %s\n", what);
-}
-
 // Ends coroutine, callable and arguments, wherever they are.
 void end_coroutine(task_cell& cell) noexcept {
   if (cell.child != nullptr) destroy_frame(std::exchange(cell.child, nullptr));
@@ -78,12 +64,34 @@ void end_coroutine(task_cell& cell) noexcept {
   release(cell);
 }
 
+// While a frame is destroyed, its destructors have the surroundings of its task. They look for them
+// in this thread's runtime, which need not be the task's.
+class ending_scope {
+ public:
+  explicit ending_scope(task_cell& cell) noexcept
+      : core_(static_cast<exec::core*>(this_thread_core)) {
+    if (core_ != nullptr) before_ = std::exchange(core_->ending, &cell);
+  }
+  ending_scope(const ending_scope&) = delete;
+  ending_scope& operator=(const ending_scope&) = delete;
+  ~ending_scope() {
+    if (core_ != nullptr) core_->ending = before_;
+  }
+
+ private:
+  exec::core* core_;
+  task_cell* before_ = nullptr;
+};
+
 void destroy_now(task_cell& cell) noexcept {
   cell.state = task_state::aborted;
   cell.live_task::unlink();
   cell.start.unlink();
   ++cell.references;  // the frame's end must not take the cell with it
-  end_coroutine(cell);
+  {
+    const ending_scope scope(cell);
+    end_coroutine(cell);
+  }
   if (cell.context != nullptr) leave_context(cell);
   forget_ended_ancestors(cell);
   wake_joiner(cell);
@@ -115,6 +123,20 @@ void task_cell::destroy_frame(void* frame) {
   end_coroutine(static_cast<task_cell&>(plain_frame::at(frame)));
 }
 
+void report_failure(task_cell& cell) noexcept {
+  ++exec::core_at(cell.home_of).counted.tasks_failed;
+  const char* what = "an exception that is not a std::exception";
+  const std::exception_ptr error = cell.type->error_of(cell);
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "parkring: a detached task failed: %s\n", e.what());
+    return;
+  } catch (...) {
+  }
+  std::fprintf(stderr, "parkring: a detached task failed: %s\n", what);
+}
+
 void tell_of_end(task_cell& cell) noexcept {
   if (cell.parent != nullptr) forget_ended_ancestors(cell);
   wake_joiner(cell);
@@ -125,7 +147,7 @@ void tell_of_end(task_cell& cell) noexcept {
     if (core.current == &cell) core.current = cell.parent;
     leave_context(cell);
   }
-  if (cell.detached && cell.failed) report_failure(cell, exec::core_at(cell.home_of));
+  if (cell.detached && cell.failed) report_failure(cell);
 }
 
 void finish_failed(task_cell& cell) noexcept {
@@ -155,7 +177,8 @@ void cell_group::abort_all() noexcept {
 }
 
 void abort(task_cell& cell) noexcept {
-  if (cell.state != task_state::live || cell.doomed) return;
+  if (cell.state != task_state::live) return;
+  // One that is doomed does not wait for its turn: who aborts it may own what it borrows.
   auto& core = exec::core_at(cell.home_of);
   if (runs_within(cell, core)) return abort_later(core, cell);
   destroy_now(cell);

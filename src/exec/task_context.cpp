@@ -93,6 +93,17 @@ task_cell& running_task() noexcept {
   return *cell;
 }
 
+task_cell* surrounding_task() noexcept {
+  const auto* core = static_cast<exec::core*>(this_thread_core);
+  if (core == nullptr) return nullptr;
+  return core->ending != nullptr ? core->ending : core->current;
+}
+
+const task_context* surroundings() noexcept {
+  const task_cell* cell = surrounding_task();
+  return cell == nullptr ? nullptr : cell->context;
+}
+
 task_context& own_context(task_cell& cell) {
   if (has_own(cell)) return *cell.context;
   std::vector<task_cell*> without{&cell};  // those in between that live, the nearest first
@@ -123,7 +134,7 @@ std::uint64_t new_local_key() noexcept {
 }
 
 const task_context* find_local(std::uint64_t key) noexcept {
-  const task_context* c = running_task().context;
+  const task_context* c = surroundings();
   while (c != nullptr && c->key != key) c = c->above;
   return c;
 }

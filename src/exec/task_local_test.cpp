@@ -2,17 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 
+#include <parkring/deadline.hpp>
 #include <parkring/nop.hpp>
 #include <parkring/runtime.hpp>
 #include <parkring/shield.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/stop.hpp>
 #include <parkring/this_task.hpp>
+#include <parkring/time.hpp>
 #include <parkring/when_all.hpp>
 
 namespace parkring {
@@ -120,6 +124,62 @@ TEST(TaskLocal, a_value_that_fails_to_move_leaves_nothing) {
     }
   };
   run(body());
+}
+
+struct looks_at_its_end {
+  std::string& seen;
+  ~looks_at_its_end() { seen = here(); }
+};
+task<> looks_when_dropped(std::string& seen) {
+  const looks_at_its_end l{seen};
+  co_await sleep_for(std::chrono::hours(1));
+}
+
+TEST(TaskLocal, destructors_in_an_aborted_task_see_those_of_that_task) {
+  std::string by_deadline, by_another, by_itself, by_end;
+  auto body = [&]() -> task<> {
+    const auto soon = std::chrono::milliseconds(1);
+    co_await name.with("a", with_timeout(soon, looks_when_dropped(by_deadline)));
+
+    auto starts = [](std::string& seen) -> task<join_handle<void>> {
+      auto h = spawn(looks_when_dropped, std::ref(seen));
+      co_await yield();
+      co_return h;
+    };
+    auto aborts = [](join_handle<void> h) -> task<> {
+      h.abort();
+      EXPECT_EQ(here(), "c");
+      co_return;
+    };
+    co_await name.with("c", aborts(co_await name.with("b", starts(by_another))));
+
+    std::optional<join_handle<void>> self;
+    auto aborts_itself = [&]() -> task<> {
+      while (!self) co_await yield();
+      const looks_at_its_end l{by_itself};
+      self->abort();
+      co_await yield();
+    };
+    self = co_await name.with(
+        "d", [&]() -> task<join_handle<void>> { co_return spawn(aborts_itself); }());
+    EXPECT_THROW(co_await *self, task_aborted);
+
+    (co_await name.with("e", starts(by_end))).detach();
+  };
+  run(body());
+  EXPECT_EQ(by_deadline, "a");
+  EXPECT_EQ(by_another, "b");
+  EXPECT_EQ(by_itself, "d");
+  EXPECT_EQ(by_end, "e");
+}
+
+TEST(TaskLocal, is_not_there_where_no_task_runs) {
+  EXPECT_EQ(here(), "none");
+  std::string seen;
+  runtime r;
+  r.post([&] { seen = here(); });
+  r.run([]() -> task<> { co_await yield(); }());
+  EXPECT_EQ(seen, "none");
 }
 
 }  // namespace

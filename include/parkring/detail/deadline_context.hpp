@@ -2,8 +2,7 @@
 // also tasks that live longer than that: it runs as long as there is a task in the context.
 //
 // When it fires, the run loop resumes the context as it would a coroutine: what was awaited is
-// aborted, then whatever else lives in the context. From then on a task that is started there is
-// aborted at once.
+// aborted, then whatever else lives in the context.
 #pragma once
 
 #include <chrono>

@@ -128,6 +128,8 @@ void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noe
 void finish(task_cell& cell, bool result_needs_end) noexcept;
 /// As `finish`, where the task, or its call, has thrown.
 void finish_failed(task_cell& cell) noexcept;
+/// Tells of a task that has failed, with nobody to take its error.
+void report_failure(task_cell& cell) noexcept;
 /// Gives the task its parent's context, unless it has one, where the parent has one.
 void inherit_context(task_cell& cell) noexcept;
 /// Lets go of the context of a task that has ended.

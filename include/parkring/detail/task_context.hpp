@@ -97,6 +97,12 @@ class context_ref {
 /// The task that runs; it is an error if there is none.
 [[nodiscard]] task_cell& running_task() noexcept;
 
+/// The task whose surroundings count: the one that is being destroyed after it was aborted, else
+/// the one that runs. Null: there is none.
+[[nodiscard]] task_cell* surrounding_task() noexcept;
+/// Its context, or null.
+[[nodiscard]] const task_context* surroundings() noexcept;
+
 /// A context for a scope of the running task. Throws `std::bad_alloc`.
 [[nodiscard]] context_ref new_scope();
 

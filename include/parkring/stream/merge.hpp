@@ -75,7 +75,10 @@ generator<T> merge_streams(std::tuple<Ss...> streams) {
     }
     if (all.queue.empty()) break;
     T value = std::move(all.queue.front().value);
-    all.queue.front().taken->set();
+    if (all.error == nullptr)
+      all.queue.front().taken->set();
+    else
+      feeders.abort_all();  // else their values would keep the error from its turn
     all.queue.pop_front();
     co_yield std::move(value);
   }
