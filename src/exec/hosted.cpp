@@ -1,10 +1,10 @@
 #include <parkring/hosted.hpp>
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include "exec/core.hpp"
-#include "park/timer_wheel.hpp"
 
 namespace parkring {
 
@@ -48,7 +48,8 @@ hosted::~hosted() {
 
 std::optional<std::chrono::steady_clock::time_point> hosted::next_deadline() const noexcept {
   const std::uint64_t ns = rt_.core_->driver.timers.next_deadline();
-  if (ns == park::timer_wheel::never) return std::nullopt;
+  // What comes after the last time point that the clock can tell never comes.
+  if (ns > INT64_MAX) return std::nullopt;
   return std::chrono::steady_clock::time_point(
       std::chrono::nanoseconds(static_cast<std::int64_t>(ns)));
 }

@@ -169,6 +169,32 @@ TEST(Hosted, timers_blocking_calls_and_files_go_on_together) {
   EXPECT_EQ(calls, 5);
 }
 
+TEST(Hosted, a_deadline_beyond_the_clock_never_comes) {
+  using clock = std::chrono::steady_clock;
+  hosted rt;
+  const int set = ::epoll_create1(EPOLL_CLOEXEC);
+  {
+    hosts::epoll host(set, rt);
+    rt.spawn([]() -> task<> { co_await sleep_for(clock::duration::max()); }).detach();
+    rt.spawn([]() -> task<> { co_await sleep_until(clock::time_point::max()); }).detach();
+    settle(rt);
+    host.turn();
+    EXPECT_EQ(rt.next_deadline(), std::nullopt);
+    EXPECT_EQ(host.timeout_ms(), -1);
+    // Far off, and not beyond: no host's arithmetic may overflow.
+    rt.spawn([]() -> task<> {
+        co_await sleep_until(clock::time_point::max() - std::chrono::hours(1));
+      }).detach();
+    settle(rt);
+    host.turn();
+    if (const auto deadline = rt.next_deadline()) {
+      EXPECT_GT(*deadline, clock::now());
+    }
+    EXPECT_NE(host.timeout_ms(), 0);
+  }
+  ::close(set);
+}
+
 TEST(Hosted, a_call_acts_inside_the_runtime) {
   hosted rt;
   event happened;

@@ -100,4 +100,16 @@ TEST(LibuvHost, a_task_may_stop_its_own_host) {
   EXPECT_TRUE(rt.has_tasks()) << "dropped with the runtime";
 }
 
+TEST(LibuvHost, is_quiet_while_a_task_sleeps_for_ever) {
+  uv_activity theirs;
+  pr::hosted rt;
+  pr::hosts::libuv host(theirs.loop(), rt);
+  rt.spawn([]() -> pr::task<> {
+      co_await pr::sleep_for(std::chrono::nanoseconds::max());
+    }).detach();
+  for (int i = 0; i < 1000; ++i) uv_run(theirs.loop(), UV_RUN_NOWAIT);
+  EXPECT_NE(uv_backend_timeout(theirs.loop()), 0) << "it should settle";
+  EXPECT_LT(rt.counters().turns, 100u) << "not one turn for each iteration";
+}
+
 }  // namespace
