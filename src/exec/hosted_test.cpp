@@ -6,10 +6,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <iterator>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -246,6 +251,23 @@ TEST(Hosted, host_and_runtime_may_go_in_either_order) {
   EXPECT_EQ(survives->timeout_ms(), -1);
   survives.reset();
   EXPECT_FALSE(readable(set));
+  ::close(set);
+}
+
+TEST(Hosted, a_task_may_destroy_the_host_that_gives_it_its_turn) {
+  hosted rt;
+  const int set = ::epoll_create1(EPOLL_CLOEXEC);
+  // Where its memory is ours to look at afterwards.
+  alignas(hosts::epoll) std::array<unsigned char, sizeof(hosts::epoll)> place;
+  auto* const host = new (place.data()) hosts::epoll(set, rt);
+  rt.spawn([&]() -> task<> {
+      std::destroy_at(host);
+      place.fill(0xa5);
+      co_return;
+    }).detach();
+  host->turn();
+  EXPECT_EQ(std::count(place.begin(), place.end(), 0xa5), std::ssize(place));
+  EXPECT_FALSE(rt.has_tasks());
   ::close(set);
 }
 
