@@ -57,6 +57,9 @@ std::optional<std::chrono::steady_clock::time_point> hosted::next_deadline() con
 bool hosted::turn() { return rt_.core_->turn_hosted(); }
 bool hosted::has_work() const noexcept { return rt_.core_->has_work(); }
 bool hosted::has_tasks() const noexcept { return !rt_.core_->tasks.empty(); }
-void hosted::tell() noexcept { rt_.core_->tell_host(); }
+void hosted::tell() noexcept {
+  rt_.core_->tell_host();
+  hosts_.for_each([](detail::host_link& link) { link.work_came(); });
+}
 
 }  // namespace parkring
