@@ -20,7 +20,8 @@ enum class guest_state : std::uint8_t {
 /// A loop that does not have to wait by itself: all that a runtime asks of a guest.
 template <class L>
 concept guest_loop = requires(L& loop) {
-  /// Readable when a turn would find something to do; -1 when there is no such descriptor.
+  /// Readable when a turn would find something to do; -1 when there is no such descriptor. Asked
+  /// after each turn: one that was given before is watched no more when it is -1.
   { loop.descriptor() } -> std::same_as<int>;
   /// How long until a turn is due although the descriptor says nothing; empty: for ever.
   { loop.next_timeout() } -> std::same_as<std::optional<std::chrono::nanoseconds>>;

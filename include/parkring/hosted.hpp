@@ -27,6 +27,8 @@ struct host_link : list_node {
   virtual ~host_link() { unlink(); }
   /// The runtime goes: watch its descriptor no more, and give it no turn.
   virtual void runtime_ends() noexcept = 0;
+  /// The host's own thread has given the runtime something to do: a turn is due.
+  virtual void work_came() noexcept {}
 };
 
 /// For a scope: the calling thread acts inside the runtime, as one of its tasks would.

@@ -149,6 +149,11 @@ bool home::withdraw(message& m) noexcept {
   return true;
 }
 
+bool home::is_open(std::uint64_t generation) noexcept {
+  std::lock_guard lock(mutex_);  // whoever finds it closed sees what the runtime did
+  return generation_.load(std::memory_order_relaxed) == generation;
+}
+
 bool home::post(std::uint64_t generation, message& m) noexcept {
   std::lock_guard lock(mutex_);
   if (generation_.load(std::memory_order_relaxed) != generation) return false;

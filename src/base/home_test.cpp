@@ -59,6 +59,20 @@ TEST(Home, is_here_only_on_its_thread_and_while_it_is_open) {
   EXPECT_FALSE(home_ref().is_here());
 }
 
+TEST(Home, every_thread_can_ask_whether_it_is_open) {
+  home_ref kept;
+  {
+    owner o;
+    kept = o.ref;
+    EXPECT_TRUE(kept.is_open());
+    std::thread([&] { EXPECT_TRUE(kept.is_open()); }).join();
+  }
+  EXPECT_FALSE(kept.is_open());
+  const owner reuses_it;
+  EXPECT_FALSE(kept.is_open());
+  EXPECT_FALSE(home_ref().is_open());
+}
+
 TEST(Home, messages_come_in_the_order_they_were_posted_and_wake_the_owner) {
   owner o;
   message a, b, c;

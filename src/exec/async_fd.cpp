@@ -64,7 +64,7 @@ const record_type poll_type = {
 // It belongs to a runtime from its first wait on, or to a later one once that has gone.
 void bind(fd_state& s, const core_base& core) noexcept {
   if (s.home_of == core.home_of) return;
-  PARKRING_CHECK(s.polls == 0 && (s.home_of.where == nullptr || !s.home_of.is_here()),
+  PARKRING_CHECK(!s.home_of.is_open() && s.polls == 0,
                  "an async_fd belongs to the runtime in which it was first awaited; make one for "
                  "each runtime");
   s.home_of = core.home_of;

@@ -216,6 +216,17 @@ TEST(AsyncFd, may_be_dropped_on_another_thread_and_after_its_runtime) {
   EXPECT_FALSE(is_open(later));
 }
 
+TEST(AsyncFd, goes_on_in_another_runtime_when_its_own_has_gone) {
+  pair p;
+  auto fd = async_fd::borrow(p.mine());
+  const auto wait = [&]() -> task<> {
+    EXPECT_TRUE(has(co_await fd.writable(), fd_events::writable));
+  };
+  run(wait());
+  run(wait());
+  std::thread([&] { run(wait()); }).join();
+}
+
 TEST(AsyncFd, a_runtime_of_few_requests_serves_many_waits_in_turn) {
   runtime rt({.entries = 1, .max_operations = 2});
   pair p;

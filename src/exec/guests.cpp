@@ -77,10 +77,17 @@ void guest_watch::submit_poll() noexcept {
 }
 
 void guest_watch::arm_poll() noexcept {
-  if (polling_ || guest_->descriptor() < 0) return;
+  if (guest_->descriptor() < 0) return drop_poll();
+  if (polling_) return;
   polling_ = true;
   poll_.answer = op_waiter::no_answer;
   submit_poll();
+}
+
+void guest_watch::drop_poll() noexcept {
+  if (poll_.rec != nullptr) poll_.abandon();
+  poll_.unlink();  // from the ready, or from those who wait for a record
+  polling_ = false;
 }
 
 void guest_watch::arm_timer(std::chrono::nanoseconds after) noexcept {

@@ -87,6 +87,7 @@ class guest_watch {
   };
 
   void arm_poll() noexcept;
+  void drop_poll() noexcept;
   void submit_poll() noexcept;
   void arm_timer(std::chrono::nanoseconds after) noexcept;
 

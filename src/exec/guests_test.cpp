@@ -102,6 +102,35 @@ struct scripted_loop {
   }
 };
 
+// Else what nobody takes any more would wake the runtime for ever.
+TEST(Guests, one_that_takes_its_descriptor_back_is_watched_no_more) {
+  foreign_loop loop;
+  struct fickle {
+    int counter;
+    bool& watched;
+    int descriptor() const { return watched ? counter : -1; }
+    std::optional<std::chrono::nanoseconds> next_timeout() const { return std::nullopt; }
+    guest_state turn() { return guest_state::idle; }
+  };
+  bool watched = true;
+  guest g(fickle{loop.counter, watched});
+  runtime rt;
+  rt.park_on(g);
+  rt.run(sleep_for(1ms));
+  EXPECT_EQ(rt.counters().operations, 1u);
+  watched = false;
+  rt.run(sleep_for(1ms));
+  EXPECT_EQ(rt.counters().operations, 0u);
+  loop.signal();
+  const auto before = g.turns();
+  rt.run(sleep_for(10ms));
+  EXPECT_LT(g.turns() - before, 20u) << "it should sleep";
+  loop.clear();
+  watched = true;
+  rt.run(sleep_for(1ms));
+  EXPECT_EQ(rt.counters().operations, 1u) << "it may come back";
+}
+
 TEST(Guests, its_time_out_joins_the_deadline_of_the_park) {
   event reached;
   scripted s{.timeout = 1ms, .reached = &reached, .goal = 5};

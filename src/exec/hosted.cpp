@@ -1,10 +1,10 @@
 #include <parkring/hosted.hpp>
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include "exec/core.hpp"
-#include "park/timer_wheel.hpp"
 
 namespace parkring {
 
@@ -48,7 +48,8 @@ hosted::~hosted() {
 
 std::optional<std::chrono::steady_clock::time_point> hosted::next_deadline() const noexcept {
   const std::uint64_t ns = rt_.core_->driver.timers.next_deadline();
-  if (ns == park::timer_wheel::never) return std::nullopt;
+  // What comes after the last time point that the clock can tell never comes.
+  if (ns > INT64_MAX) return std::nullopt;
   return std::chrono::steady_clock::time_point(
       std::chrono::nanoseconds(static_cast<std::int64_t>(ns)));
 }
@@ -56,6 +57,9 @@ std::optional<std::chrono::steady_clock::time_point> hosted::next_deadline() con
 bool hosted::turn() { return rt_.core_->turn_hosted(); }
 bool hosted::has_work() const noexcept { return rt_.core_->has_work(); }
 bool hosted::has_tasks() const noexcept { return !rt_.core_->tasks.empty(); }
-void hosted::tell() noexcept { rt_.core_->tell_host(); }
+void hosted::tell() noexcept {
+  rt_.core_->tell_host();
+  hosts_.for_each([](detail::host_link& link) { link.work_came(); });
+}
 
 }  // namespace parkring

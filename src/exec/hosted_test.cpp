@@ -6,10 +6,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <iterator>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -169,6 +174,32 @@ TEST(Hosted, timers_blocking_calls_and_files_go_on_together) {
   EXPECT_EQ(calls, 5);
 }
 
+TEST(Hosted, a_deadline_beyond_the_clock_never_comes) {
+  using clock = std::chrono::steady_clock;
+  hosted rt;
+  const int set = ::epoll_create1(EPOLL_CLOEXEC);
+  {
+    hosts::epoll host(set, rt);
+    rt.spawn([]() -> task<> { co_await sleep_for(clock::duration::max()); }).detach();
+    rt.spawn([]() -> task<> { co_await sleep_until(clock::time_point::max()); }).detach();
+    settle(rt);
+    host.turn();
+    EXPECT_EQ(rt.next_deadline(), std::nullopt);
+    EXPECT_EQ(host.timeout_ms(), -1);
+    // Far off, and not beyond: no host's arithmetic may overflow.
+    rt.spawn([]() -> task<> {
+        co_await sleep_until(clock::time_point::max() - std::chrono::hours(1));
+      }).detach();
+    settle(rt);
+    host.turn();
+    if (const auto deadline = rt.next_deadline()) {
+      EXPECT_GT(*deadline, clock::now());
+    }
+    EXPECT_NE(host.timeout_ms(), 0);
+  }
+  ::close(set);
+}
+
 TEST(Hosted, a_call_acts_inside_the_runtime) {
   hosted rt;
   event happened;
@@ -220,6 +251,23 @@ TEST(Hosted, host_and_runtime_may_go_in_either_order) {
   EXPECT_EQ(survives->timeout_ms(), -1);
   survives.reset();
   EXPECT_FALSE(readable(set));
+  ::close(set);
+}
+
+TEST(Hosted, a_task_may_destroy_the_host_that_gives_it_its_turn) {
+  hosted rt;
+  const int set = ::epoll_create1(EPOLL_CLOEXEC);
+  // Where its memory is ours to look at afterwards.
+  alignas(hosts::epoll) std::array<unsigned char, sizeof(hosts::epoll)> place;
+  auto* const host = new (place.data()) hosts::epoll(set, rt);
+  rt.spawn([&]() -> task<> {
+      std::destroy_at(host);
+      place.fill(0xa5);
+      co_return;
+    }).detach();
+  host->turn();
+  EXPECT_EQ(std::count(place.begin(), place.end(), 0xa5), std::ssize(place));
+  EXPECT_FALSE(rt.has_tasks());
   ::close(set);
 }
 

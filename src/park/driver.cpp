@@ -23,9 +23,9 @@ bool driver::leave_to_host() noexcept {
   }
   if (!ready_.empty() || ring.unsubmitted() != 0 || ring.completions_waiting() || ops.backlog())
     return false;
-  if (ring.begin_watch() && wake.begin_sleep()) return true;
-  ring.end_watch();
-  return false;
+  left_ = ring.begin_watch() && wake.begin_sleep();
+  if (!left_) ring.end_watch();
+  return left_;
 }
 
 void driver::enter_failed(int answer) noexcept {

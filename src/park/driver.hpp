@@ -95,8 +95,11 @@ class driver {
   /// Hands everything to the kernel and arms what ends a sleep: from now on the descriptor of the
   /// ring's `watch_descriptor` is readable once there is something to do. False: there is already.
   [[nodiscard]] bool leave_to_host() noexcept;
-  /// Before the turn that follows.
+  /// Before the turn that follows. Without a sleep there is none to end: it would cover an unpark
+  /// that nobody has seen.
   void return_from_host() noexcept {
+    if (!left_) return;
+    left_ = false;
     wake.end_sleep();
     ring.end_watch();
   }
@@ -136,6 +139,7 @@ class driver {
 
   detail::waiter_list& ready_;
   bool stopped_ = false;
+  bool left_ = false;  // to the host, which sleeps
 };
 
 }  // namespace parkring::park

@@ -176,6 +176,21 @@ TEST(Driver, a_cancel_that_found_the_queue_full_is_sent_before_the_thread_sleeps
   EXPECT_TRUE(r.ready.empty());
 }
 
+TEST(Driver, an_unpark_while_a_host_may_not_sleep_is_not_lost) {
+  rig r;
+  ASSERT_GE(r.d.wake.share_with_host(), 0);
+  detail::waiter w;
+  r.ready.push_back(w);
+  EXPECT_FALSE(r.d.leave_to_host());
+  r.d.wake.unpark();
+  r.d.return_from_host();
+  EXPECT_EQ(r.ready.pop_front(), &w);
+  EXPECT_FALSE(r.d.leave_to_host()) << "nobody has looked since the unpark";
+  r.d.return_from_host();
+  EXPECT_TRUE(r.d.leave_to_host());
+  r.d.return_from_host();
+}
+
 TEST(Driver, a_refused_enter_loses_no_request) {
   for (const int refusal : {EAGAIN, EBUSY, EINTR}) {
     ring::fake_kernel k;

@@ -1,5 +1,6 @@
 // Programmer's errors end the process at once, with a sentence that says what to do.
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 
 #include <chrono>
 #include <memory>
@@ -155,6 +156,30 @@ TEST_F(Preconditions, a_file_used_on_another_thread_or_runtime) {
         (void)two.run(file.size());
       },
       "await a file's requests on the runtime it belongs to");
+}
+
+TEST_F(Preconditions, a_foreign_descriptor_awaited_in_another_runtime_while_its_own_lives) {
+  constexpr auto advice = "an async_fd belongs to the runtime in which it was first awaited";
+  const auto wait = [](pr::async_fd& fd) -> pr::task<> {
+    co_await fd.writable();  // at once, so that nothing is left of it but where it belongs
+  };
+  EXPECT_DEATH(
+      {
+        auto fd = pr::async_fd::own(::eventfd(0, EFD_CLOEXEC));
+        pr::runtime own;
+        own.run(wait(fd));
+        std::thread([&] { pr::run(wait(fd)); }).join();
+      },
+      advice);
+  EXPECT_DEATH(
+      {
+        auto fd = pr::async_fd::own(::eventfd(0, EFD_CLOEXEC));
+        pr::runtime own;
+        pr::runtime other;
+        own.run(wait(fd));
+        other.run(wait(fd));
+      },
+      advice);
 }
 
 TEST_F(Preconditions, a_file_of_another_runtime_in_a_chain) {

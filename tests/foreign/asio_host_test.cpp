@@ -136,4 +136,16 @@ TEST(AsioHost, context_and_runtime_may_end_in_either_order) {
   }
 }
 
+TEST(AsioHost, is_quiet_while_a_task_sleeps_for_ever) {
+  pr::hosted rt;
+  ba::io_context io(1);
+  pr::hosts::asio host(io, rt);
+  rt.spawn([]() -> pr::task<> {
+      co_await pr::sleep_for(std::chrono::nanoseconds::max());
+    }).detach();
+  int handlers = 0;
+  while (io.poll_one() != 0) ASSERT_LT(++handlers, 1000) << "it should settle";
+  EXPECT_TRUE(rt.has_tasks());
+}
+
 }  // namespace

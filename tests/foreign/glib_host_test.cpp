@@ -92,4 +92,17 @@ TEST(GlibHost, a_task_may_stop_its_own_host) {
   EXPECT_TRUE(rt.has_tasks()) << "dropped with the runtime";
 }
 
+TEST(GlibHost, is_quiet_while_a_task_sleeps_for_ever) {
+  glib_activity theirs;
+  pr::hosted rt;
+  pr::hosts::glib host(rt, theirs.context());
+  rt.spawn([]() -> pr::task<> {
+      co_await pr::sleep_for(std::chrono::nanoseconds::max());
+    }).detach();
+  int dispatched = 0;
+  while (g_main_context_iteration(theirs.context(), FALSE))
+    ASSERT_LT(++dispatched, 1000) << "it should settle";
+  EXPECT_TRUE(rt.has_tasks());
+}
+
 }  // namespace

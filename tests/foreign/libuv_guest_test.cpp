@@ -109,4 +109,39 @@ TEST(LibuvGuest, loop_and_runtime_may_end_in_either_order) {
   }
 }
 
+TEST(LibuvGuest, a_loop_with_nothing_alive_lets_us_sleep) {
+  uv_activity theirs;
+  pr::runtime rt;
+  pr::guest uv = pr::guests::libuv(theirs.loop());
+  rt.park_on(uv);
+  rt.run(pr::sleep_for(10ms));
+  EXPECT_LT(uv.turns(), 20u);
+
+  uv_async_t async;
+  uv_async_init(theirs.loop(), &async, [](uv_async_t*) {});
+  rt.run(pr::sleep_for(1ms));
+  EXPECT_EQ(rt.counters().operations, 1u) << "its descriptor is watched";
+  // Nobody takes the signal of a handle that does not keep the loop.
+  uv_unref(reinterpret_cast<uv_handle_t*>(&async));
+  uv_async_send(&async);
+  const auto before = uv.turns();
+  rt.run(pr::sleep_for(10ms));
+  EXPECT_LT(uv.turns() - before, 20u);
+  uv_close(reinterpret_cast<uv_handle_t*>(&async), nullptr);
+}
+
+TEST(LibuvGuest, a_loop_that_comes_alive_is_served_again) {
+  uv_activity theirs;
+  pr::runtime rt;
+  pr::guest uv = pr::guests::libuv(theirs.loop());
+  rt.park_on(uv);
+  for (int i = 0; i < 2; ++i) {
+    rt.run(pr::sleep_for(1ms));
+    side_by_side both;
+    theirs.serve(both);
+    rt.run(both.all());
+    theirs.stop();
+  }
+}
+
 }  // namespace

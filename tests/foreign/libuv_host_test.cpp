@@ -100,4 +100,50 @@ TEST(LibuvHost, a_task_may_stop_its_own_host) {
   EXPECT_TRUE(rt.has_tasks()) << "dropped with the runtime";
 }
 
+TEST(LibuvHost, is_quiet_while_a_task_sleeps_for_ever) {
+  uv_activity theirs;
+  pr::hosted rt;
+  pr::hosts::libuv host(theirs.loop(), rt);
+  rt.spawn([]() -> pr::task<> {
+      co_await pr::sleep_for(std::chrono::nanoseconds::max());
+    }).detach();
+  for (int i = 0; i < 1000; ++i) uv_run(theirs.loop(), UV_RUN_NOWAIT);
+  EXPECT_NE(uv_backend_timeout(theirs.loop()), 0) << "it should settle";
+  EXPECT_LT(rt.counters().turns, 100u) << "not one turn for each iteration";
+}
+
+TEST(LibuvHost, the_last_callback_of_a_loop_may_give_it_a_task) {
+  uv_activity theirs;
+  pr::hosted rt;
+  pr::hosts::libuv host(theirs.loop(), rt);
+  struct last {
+    pr::hosted& rt;
+    bool by_call;
+    bool done = false;
+    pr::task<> work() {
+      co_await pr::sleep_for(1ms);
+      done = true;
+    }
+  };
+  for (const bool by_call : {false, true}) {
+    last l{rt, by_call};
+    uv_work_t request;
+    request.data = &l;
+    uv_queue_work(
+        theirs.loop(), &request, [](uv_work_t*) {},
+        [](uv_work_t* r, int) {
+          auto& self = *static_cast<last*>(r->data);
+          if (self.by_call)
+            self.rt.call([&] { pr::spawn(&last::work, &self).detach(); });
+          else
+            self.rt.spawn(&last::work, &self).detach();
+        });
+    uv_run(theirs.loop(), UV_RUN_DEFAULT);
+    EXPECT_TRUE(l.done);
+    ASSERT_FALSE(rt.has_tasks());
+  }
+  rt.call([] {});
+  uv_run(theirs.loop(), UV_RUN_DEFAULT);  // nothing keeps it
+}
+
 }  // namespace

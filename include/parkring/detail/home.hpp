@@ -83,6 +83,7 @@ class home {
   void end_generation() noexcept;
   void give_back() noexcept;
   bool post(std::uint64_t generation, message& m) noexcept;
+  [[nodiscard]] bool is_open(std::uint64_t generation) noexcept;
 
   std::mutex mutex_;
   std::atomic<std::uint64_t> generation_{0};  // odd while open
@@ -112,6 +113,10 @@ struct home_ref {
   [[nodiscard]] bool is_here() const noexcept {
     return where != nullptr && where->owner_.load(std::memory_order_relaxed) == thread_token() &&
            where->generation_.load(std::memory_order_relaxed) == generation;
+  }
+  /// Whether the runtime lives, on whatever thread. Elsewhere than there it may end right after.
+  [[nodiscard]] bool is_open() const noexcept {
+    return where != nullptr && where->is_open(generation);
   }
   /// The runtime; only where `is_here()`.
   [[nodiscard]] core_base* core() const noexcept { return where->core_; }

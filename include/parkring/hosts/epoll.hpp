@@ -22,7 +22,8 @@ namespace parkring::hosts {
 ///       host.turn();
 ///     }
 ///
-/// *Owns* nothing; the runtime may go first. *Thread*: the runtime's.
+/// *Owns* nothing; the runtime may go first, and a task may destroy it in a turn. *Thread*: the
+/// runtime's.
 class epoll : detail::host_link {
  public:
   epoll(int set, hosted& rt) : set_(set), rt_(&rt), descriptor_(rt.descriptor()) {
@@ -36,6 +37,7 @@ class epoll : detail::host_link {
   epoll(const epoll&) = delete;
   epoll& operator=(const epoll&) = delete;
   ~epoll() override {
+    if (gone_ != nullptr) *gone_ = true;
     if (rt_ != nullptr) ::epoll_ctl(set_, EPOLL_CTL_DEL, descriptor_, nullptr);
   }
 
@@ -56,7 +58,13 @@ class epoll : detail::host_link {
   }
   /// Gives the runtime a turn: after each epoll_wait.
   void turn() {
-    if (rt_ != nullptr) more_ = rt_->turn();
+    if (rt_ == nullptr) return;
+    bool gone = false;
+    gone_ = &gone;
+    const bool more = rt_->turn();
+    if (gone) return;  // destroyed by a task
+    gone_ = nullptr;
+    more_ = more;
   }
 
  private:
@@ -69,6 +77,7 @@ class epoll : detail::host_link {
   hosted* rt_;
   int descriptor_;
   bool more_ = true;
+  bool* gone_ = nullptr;  // set during a turn
 };
 
 }  // namespace parkring::hosts

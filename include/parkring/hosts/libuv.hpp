@@ -125,6 +125,10 @@ class libuv : detail::host_link {
   };
 
   void runtime_ends() noexcept override { stop(); }
+  // The loop may have nothing else: it must come as far as before its next sleep, which looks.
+  void work_came() noexcept override {
+    if (handles_ != nullptr) handles_->keep_loop(true);
+  }
 
   handles* handles_;  // null: stopped
 };
