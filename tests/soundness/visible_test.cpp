@@ -13,6 +13,7 @@
 #include "exec/core.hpp"
 #include "exec/dump.hpp"
 #include "support/drop_everywhere.hpp"
+#include "support/machine.hpp"
 #include "support/scratch.hpp"
 
 namespace pr = parkring;
@@ -120,6 +121,7 @@ TEST(LookingOn, a_recording_outlives_tasks_that_are_dropped_and_runtimes_that_en
 }
 
 TEST(LookingOn, threads_may_ask_and_record_while_a_runtime_runs) {
+  PARKRING_NEEDS_REAL("threads");
   const std::filesystem::path out =
       std::filesystem::temp_directory_path() / ("parkring-" + std::to_string(::getpid()) + ".json");
   pr::runtime rt({.track_ages = true, .stall_threshold = 60'000ms});
