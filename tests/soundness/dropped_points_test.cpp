@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <vector>
+
 #include <parkring/parkring.hpp>
 
 #include "support/drop_everywhere.hpp"
@@ -21,14 +23,17 @@ namespace {
 struct leaked {
   struct promise_type {
     leaked get_return_object() {
-      kept = std::coroutine_handle<promise_type>::from_promise(*this).address();
+      kept().push_back(std::coroutine_handle<promise_type>::from_promise(*this).address());
       return {};
     }
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_always final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
     void unhandled_exception() const { std::terminate(); }
-    static inline void* volatile kept = nullptr;  // reachable: leaked on purpose
+    static std::vector<void*>& kept() {  // reachable, also when the test is repeated: on purpose
+      static auto* const frames = new std::vector<void*>;
+      return *frames;
+    }
   };
 };
 
