@@ -82,7 +82,11 @@ TEST(Trace, a_wake_by_another_thread_shows) {
     runtime rt;
     event e;
     std::thread other([&, far = rt.remote()] {
-      std::this_thread::sleep_for(20ms);
+      // Each meets a runtime that sleeps, or is slow: one that sleeps is enough.
+      for (int i = 0; i < 50; ++i) {
+        std::this_thread::sleep_for(2ms);
+        (void)far.post([] {});
+      }
       (void)far.post([&] { e.set(); });
     });
     rt.run([](event& ev) -> task<> { co_await ev.wait(); }, std::ref(e));
