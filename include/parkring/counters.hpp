@@ -31,6 +31,9 @@ struct runtime_counters {
   std::uint64_t inline_misses = 0;   // inline tries that would have blocked
   std::uint64_t unregistered_buffers = 0;  // ring requests on memory that is not registered
   std::uint64_t unregistered_files = 0;    // ring requests on files that are not (yet) registered
+  std::uint64_t steals = 0;                // times that a worker took tasks from another's queue
+  std::uint64_t injections = 0;            // tasks taken from the queue for all workers
+  std::uint64_t moves = 0;                 // tasks that went on elsewhere at a `yield_anywhere`
   std::uint64_t tasks_failed = 0;          // detached tasks that ended by an exception
   std::uint64_t stalls = 0;    // resumes that took longer than `runtime_options::stall_threshold`
   std::size_t tasks = 0;       // now: live tasks
@@ -39,6 +42,7 @@ struct runtime_counters {
   std::size_t buffers = 0;     // now: buffers out of the pool
 
   bool operator==(const runtime_counters&) const = default;
+  runtime_counters& operator+=(const runtime_counters& other) noexcept;
 };
 
 /// All counters that are not 0, in one line: "turns 12, enters 12, submissions 40, ...".

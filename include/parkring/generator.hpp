@@ -166,6 +166,7 @@ class [[nodiscard("a generator does nothing until it is asked for its next value
                 "a generator gives objects; yield pointers instead of references");
 
  public:
+  using bound_to_thread = void;
   using promise_type = detail::generator_promise<T>;
   using value_type = T;
 

@@ -1,4 +1,4 @@
-// The current-thread runtime: runs tasks, timers and requests of one thread on one ring.
+// The runtime: runs tasks, timers and requests, of one thread on one ring, or of several workers.
 #pragma once
 
 #include <chrono>
@@ -18,6 +18,7 @@
 #include <parkring/detail/core.hpp>
 #include <parkring/dump.hpp>
 #include <parkring/spawn.hpp>
+#include <parkring/spawn_anywhere.hpp>
 
 namespace parkring {
 
@@ -26,6 +27,7 @@ class hosted;
 
 namespace exec {
 class core;
+class worker_team;
 struct runtime_access;
 }  // namespace exec
 
@@ -59,6 +61,11 @@ struct runtime_options {
   /// How long the destructor waits: for writes and syncs that were left to finish, most of it, and
   /// for requests that the kernel does not give back.
   std::chrono::milliseconds shutdown_patience{2'000};
+  /// How many threads run tasks: the one that makes the runtime, and others that it starts, each
+  /// with a ring of its own. Tasks go to the others by `spawn_anywhere` only. 0: one for each
+  /// processor that this process may use; at most 48. In a simulated world, and in a `hosted`
+  /// runtime, there is one.
+  unsigned workers = 1;
   /// What serves the requests. When it is `automatic` the environment may choose, by
   /// PARKRING_KERNEL=linux or PARKRING_KERNEL=threads. A simulated world comes before both: a
   /// runtime that is made in one is served by it.
@@ -93,14 +100,16 @@ class remote {
   detail::home_ref home_;
 };
 
-/// A current-thread runtime.
+/// A runtime of the thread that makes it; with `runtime_options::workers`, of further threads too.
 ///
-/// *Owns* its tasks, its ring and its buffer pool. *Thread*: belongs to the thread that makes it;
-/// only `post` of a `remote` may be called from others. *Drop*: destroys all tasks, cancels what
-/// is in flight, except writes to regular files and syncs, waits until the kernel has let go of
-/// everything, at most `shutdown_patience`, and keeps (leaks and reports) what it would not give
-/// back. Not from inside one of its own tasks.
-/// *Errors*: `std::system_error` when no ring can be made, with the reason and the remedy.
+/// What `run` and `spawn` start is run by this thread, as is all that those tasks `spawn`. The
+/// other workers run what `spawn_anywhere` starts, always; this thread takes part while it runs
+/// `run`. *Owns* its tasks, its rings and its buffer pools. *Thread*: belongs to the thread that
+/// makes it; only `post` of a `remote` may be called from others. *Drop*: destroys all tasks,
+/// cancels what is in flight, except writes to regular files and syncs, waits until the kernel has
+/// let go of everything, at most `shutdown_patience`, and keeps (leaks and reports) what it would
+/// not give back. Not from inside one of its own tasks. *Errors*: `std::system_error` when no ring
+/// can be made, with the reason and the remedy.
 class runtime {
  public:
   explicit runtime(const runtime_options& options = {});
@@ -143,6 +152,18 @@ class runtime {
         detail::spawn_awaitable_on(core(), where, std::forward<A>(a)));
   }
 
+  /// Starts `fn(args...)` as a task on any worker; any thread may call it while the runtime lives.
+  /// See `parkring::spawn_anywhere`. Where there is one worker only, it runs during `run`.
+  template <class Fn, class... Args>
+  requires(!detail::awaitable<std::decay_t<Fn>>)
+      [[gnu::always_inline]] auto spawn_anywhere(Fn&& fn, Args&&... args) {
+    return detail::remote_access::start([this](detail::roaming_task& t) noexcept { launch(t); },
+                                        detail::this_code(), std::forward<Fn>(fn),
+                                        std::forward<Args>(args)...);
+  }
+  /// How many workers it has.
+  [[nodiscard]] unsigned workers() const noexcept;
+
   /// Runs `fn` on this runtime's thread; any thread may call it while the runtime lives.
   void post(std::move_only_function<void()> fn) { (void)remote().post(std::move(fn)); }
 
@@ -158,10 +179,14 @@ class runtime {
   /// *Errors*: `std::bad_alloc`.
   void park_on(guest& g);
 
-  [[nodiscard]] runtime_counters counters() const noexcept;
+  /// What the runtime has done, all workers together. One that is inside a task for long is not
+  /// waited for, and left out. On the thread of the runtime. *Errors*: `std::bad_alloc`, with more
+  /// than one worker.
+  [[nodiscard]] runtime_counters counters() const;
 
-  /// What every task does and waits for, now. Inside a task too. From other threads ask a `remote`.
-  /// *Errors*: `std::bad_alloc`.
+  /// What every task does and waits for, now, on all workers; of one that is inside a task for long
+  /// nothing. Inside a task too. From other threads ask a `remote`, which tells of this thread
+  /// only. *Errors*: `std::bad_alloc`.
   [[nodiscard]] runtime_dump dump() const;
 
   /// What serves the requests: "linux" (io_uring), "threads", or "sim" in a simulated world.
@@ -189,8 +214,10 @@ class runtime {
 
   detail::core_base& core() const;
   void run_until_ended(detail::task_cell& cell);
+  void launch(detail::roaming_task& t) noexcept;
 
   std::unique_ptr<exec::core> core_;
+  std::unique_ptr<exec::worker_team> team_;
   detail::home_ref home_;
 };
 

@@ -75,6 +75,7 @@ class [[nodiscard(
     "dropping the handle aborts the task; keep it, await it or detach() it")]] join_handle {
  public:
   using value_type = T;
+  using bound_to_thread = void;
 
   join_handle(join_handle && other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
   join_handle& operator=(join_handle&& other) noexcept {

@@ -21,6 +21,7 @@ class task_group {
   class join_awaiter;
 
  public:
+  using bound_to_thread = void;
   task_group() noexcept = default;
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;

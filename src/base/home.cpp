@@ -154,6 +154,11 @@ bool home::is_open(std::uint64_t generation) noexcept {
   return generation_.load(std::memory_order_relaxed) == generation;
 }
 
+void home::wake(std::uint64_t generation) noexcept {
+  std::lock_guard lock(mutex_);
+  if (generation_.load(std::memory_order_relaxed) == generation) wake_(wake_context_);
+}
+
 bool home::post(std::uint64_t generation, message& m) noexcept {
   std::lock_guard lock(mutex_);
   if (generation_.load(std::memory_order_relaxed) != generation) return false;

@@ -68,14 +68,15 @@ runtime_options within_bounds(runtime_options o) noexcept {
 
 }  // namespace
 
-core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
+core::core(const runtime_options& o, kernel::kernel& kernel, std::string why, blocking_pool* shared)
     : options(within_bounds(o)),
       why_this_kernel(std::move(why)),
       driver(kernel, {.entries = o.entries, .cq_entries = o.completion_entries},
              options.max_operations, ready),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
-      blocking(o.blocking_threads),
+      own_blocking_(o.blocking_threads),
+      blocking(shared != nullptr ? *shared : own_blocking_),
       watch(driver) {
   PARKRING_CHECK(o.max_operations > 0, "let the runtime have at least one operation at a time");
   const int answer = driver.ring.bind_to_this_thread();
@@ -102,7 +103,7 @@ void core::show_running(bool yes) noexcept {
   watched_ = watch.wanted();
 }
 
-std::unique_ptr<core> core::make(const runtime_options& options) {
+std::unique_ptr<core> core::make(const runtime_options& options, blocking_pool* shared) {
   const auto wanted = [&] {
     switch (options.kernel) {
       case kernel_choice::io_uring:
@@ -117,13 +118,13 @@ std::unique_ptr<core> core::make(const runtime_options& options) {
   ring::choice first = ring::choose_kernel(wanted);
   int error;
   try {
-    return std::make_unique<core>(options, *first.served_by, first.why);
+    return std::make_unique<core>(options, *first.served_by, first.why, shared);
   } catch (const ring::setup_failed& failure) {
     error = failure.code().value();
     if (!first.instead(error, {})) throw;
   }
   ring::choice next = *first.instead(error, ring::surroundings::read());
-  return std::make_unique<core>(options, *next.served_by, std::move(next.why));
+  return std::make_unique<core>(options, *next.served_by, std::move(next.why), shared);
 }
 
 core::~core() { shut_down(); }
@@ -138,11 +139,14 @@ struct nobody : park::unwatched {
 
 }  // namespace
 
-template <class Watch>
+template <bool Team, class Watch>
 [[gnu::always_inline]] inline void core::run_batch(Watch& who) noexcept {
   for (unsigned i = 0; i < batch; ++i) {
     detail::waiter* w = ready.pop_front();
-    if (w == nullptr) break;
+    if (w == nullptr) {
+      if constexpr (Team) w = next_placed();
+      if (w == nullptr) break;
+    }
     current = w->task;
     budget = full_budget;
     who.resuming(*w);
@@ -157,7 +161,7 @@ template <class Watch>
 template <class Watch>
 [[gnu::always_inline]] inline bool core::turn(const detail::task_cell& target, Watch& who) {
   who.turn_begins();
-  run_batch(who);
+  run_batch<false>(who);
   if (home_->has_messages()) [[unlikely]]
     run_messages();
   if (target.state != detail::task_state::live) return false;
@@ -178,6 +182,40 @@ template <class Watch>
   return again;
 }
 
+// As `turn`, for a worker: it has roaming tasks, and looks for some when it has nothing else.
+template <class Watch>
+[[gnu::always_inline]] inline void core::team_turn(const detail::task_cell* target, Watch& who) {
+  who.turn_begins();
+  if (driver.turns % worker::turns_between == 0)
+    if (detail::waiter* w = next_placed()) ready.push_back(*w);
+  run_batch<true>(who);
+  if (home_->has_messages()) [[unlikely]]
+    run_messages();
+  if (target != nullptr && target->state != detail::task_state::live) return;
+  stamp = ops.stamp = static_cast<std::uint32_t>(++driver.turns);
+  bool guests_wait = false;
+  if (!guests_.empty()) [[unlikely]]
+    guests_wait = guests_.turn_all(ready.empty());
+  bool idle = ready.empty() && !guests_wait && works_as->empty();
+  // What is queued is not to wait for a long look.
+  if (idle && works_as->spins_long() && driver.ring.unsubmitted() != 0) idle = false;
+  if (idle) idle = !works_as->find_work(*this);
+  driver.park(idle, who);
+  works_as->end_sleep();
+}
+
+[[gnu::noinline]] void core::one_team_turn(const detail::task_cell* target) {
+  // Relaxed: what a recording brings is taken under its mutex.
+  if (current_recording.load(std::memory_order_relaxed) != 0 || watched_) [[unlikely]] {
+    team_turn(target, watch);
+    if (target != nullptr && target->state != detail::task_state::live) watch.run_ends();
+    watched_ = watch.wanted();
+  } else {
+    nobody looks_on;
+    team_turn(target, looks_on);
+  }
+}
+
 void core::run_until_ended(const detail::task_cell& target) {
   PARKRING_CHECK(home_of.is_here(), "run a runtime on the thread that made it");
   PARKRING_CHECK(!running_, "this runtime is running already: inside its tasks, co_await instead");
@@ -189,6 +227,10 @@ void core::run_until_ended(const detail::task_cell& target) {
   } const at_end{running_};
   const core_scope scope(*this);
   stack_base = detail::stack_pointer();
+  if (works_as != nullptr) {
+    while (target.state == detail::task_state::live) one_team_turn(&target);
+    works_as->leave_all();
+  }
   while (target.state == detail::task_state::live) {
     // Relaxed: what a recording brings is taken under its mutex.
     if (current_recording.load(std::memory_order_relaxed) != 0 || watched_) [[unlikely]] {
@@ -204,7 +246,7 @@ void core::run_until_ended(const detail::task_cell& target) {
 template <class Watch>
 void core::batch_for_host(Watch& who) {
   who.turn_begins();
-  run_batch(who);
+  run_batch<false>(who);
   if (home_->has_messages()) run_messages();
   stamp = ops.stamp = static_cast<std::uint32_t>(++driver.turns);
   driver.park(false, who);
@@ -235,6 +277,8 @@ void core::attend() noexcept {
   while (next_frame != nullptr)  // see transfer()
     std::coroutine_handle<>::from_address(std::exchange(next_frame, nullptr)).resume();
   attention = false;
+  if (leaving_ != nullptr) [[unlikely]]
+    let_go_on_elsewhere();
   current = nullptr;
   if (doomed != nullptr) destroy_doomed();
 }
@@ -259,7 +303,7 @@ void core::shut_down() noexcept {
   ops.fill_queue();
   driver.ring.enter(0, nullptr,
                     0);  // what is to finish begins before the blocking calls are awaited
-  blocking.stop(options.shutdown_patience);
+  own_blocking_.stop(options.shutdown_patience);
   run_messages();
   ops.orphan_all();  // what the messages may have added
   driver.ring.enter(0, nullptr, kernel::abi::enter_getevents);
@@ -334,6 +378,11 @@ void core::report_leaks() noexcept {
 runtime_counters core::counters() noexcept {
   runtime_counters c = counted;
   c.inline_hits = inline_hits;
+  if (works_as != nullptr) {
+    c.steals = works_as->steals;
+    c.injections = works_as->injected;
+    c.moves = works_as->moved;
+  }
   c.turns = driver.turns;
   c.guest_turns = guests_.turns;
   c.enters = driver.ring.enters;

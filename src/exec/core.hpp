@@ -32,13 +32,16 @@
 #include "exec/service.hpp"
 #include "exec/stall_detector.hpp"
 #include "exec/watch.hpp"
+#include "exec/worker_team.hpp"
 #include "park/driver.hpp"
 
 namespace parkring::exec {
 
 class core final : public detail::core_base {
  public:
-  core(const runtime_options& options, kernel::kernel& kernel, std::string why_this_kernel);
+  /// `shared`: the blocking pool of another, which is not stopped by this one; null: its own.
+  core(const runtime_options& options, kernel::kernel& kernel, std::string why_this_kernel,
+       blocking_pool* shared = nullptr);
   core(const core&) = delete;
   core& operator=(const core&) = delete;
   ~core();
@@ -58,6 +61,28 @@ class core final : public detail::core_base {
     if (!running_) driver.wake.unpark();
   }
   [[nodiscard]] bool has_work() const noexcept { return !ready.empty() || home_->has_messages(); }
+
+  // ---- one of several workers (exec/worker_team.hpp) ----
+
+  void join_team(worker_team& team, worker& as) noexcept;
+  void leave_team() noexcept;
+  /// Runs turns until the team ends, then destroys what is left, with the ring.
+  void work_until_stopped() noexcept;
+  /// Destroys the roaming tasks that nobody will run any more; the other workers have ended.
+  void end_team() noexcept;
+  /// Takes a roaming task that was on its way. What to make ready; null: it has ended.
+  [[nodiscard]] detail::waiter* place(detail::roaming_task& t) noexcept;
+  /// `t`, which was on its way, goes on here.
+  void make_ready_here(detail::roaming_task& t) noexcept;
+  /// What `t` waits with becomes ready; another worker's core may do it, if one is idle.
+  void ready_anywhere(detail::waiter& w) noexcept;
+  /// Whether something has come from outside: completions, messages. Cheap.
+  [[nodiscard]] bool something_happened() const noexcept {
+    return driver.ring.completions_waiting() || driver.ring.kernel_wants_enter() ||
+           home_->has_messages();
+  }
+  worker* works_as = nullptr;
+  worker_team* in_team = nullptr;
 
   // ---- foreign loops (exec/guests.hpp) ----
 
@@ -87,14 +112,20 @@ class core final : public detail::core_base {
   }
 
   /// A runtime's core on the kernel that its options, the environment and this machine lead to.
-  [[nodiscard]] static std::unique_ptr<core> make(const runtime_options& options);
+  [[nodiscard]] static std::unique_ptr<core> make(const runtime_options& options,
+                                                  blocking_pool* shared = nullptr);
 
   const runtime_options options;
   const std::string why_this_kernel;
   park::driver driver;
   op::operations& ops;
   buf::registered_buffers buffers;
-  blocking_pool blocking;
+
+ private:
+  blocking_pool own_blocking_;
+
+ public:
+  blocking_pool& blocking;
   runtime_counters counted;  // those counted by hand: inline hits and the like
   exec::watch watch;
   detail::task_cell* ending = nullptr;  // the aborted task whose frame is being destroyed
@@ -106,11 +137,16 @@ class core final : public detail::core_base {
   // Each once with a `watch` and once with nobody.
   template <class Watch>
   bool turn(const detail::task_cell& target, Watch& who);
-  template <class Watch>
+  template <bool Team, class Watch>
   void run_batch(Watch& who) noexcept;
   template <class Watch>
   void batch_for_host(Watch& who);
   bool watched_turn(const detail::task_cell& target);
+  template <class Watch>
+  void team_turn(const detail::task_cell* target, Watch& who);
+  void one_team_turn(const detail::task_cell* target = nullptr);
+  [[nodiscard]] detail::waiter* next_placed() noexcept;
+  void let_go_on_elsewhere() noexcept;
   void attend() noexcept;
   void destroy_doomed() noexcept;
   void shut_down() noexcept;
@@ -121,7 +157,8 @@ class core final : public detail::core_base {
   void report_leaks() noexcept;
 
   detail::home* home_;
-  detail::message_list messages_;  // taken from the home, not yet run
+  detail::message_list messages_;      // taken from the home, not yet run
+  detail::waiter* leaving_ = nullptr;  // of the running roaming task, which may move
   bool running_ = false;
   guests guests_{*this};
   bool watched_ = false;  // `watch` is wanted

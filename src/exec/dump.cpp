@@ -25,19 +25,21 @@ constexpr unsigned deepest = 32;               // combinators inside each other
 
 class collector {
  public:
-  explicit collector(core& c) : core_(c), now_(c.driver.now_ns()) {}
+  collector(core& c, std::size_t numbered)
+      : core_(c), numbered_(numbered), now_(c.driver.now_ns()) {}
 
   runtime_dump all() {
     runtime_dump d;
     d.kernel = core_.driver.ring.served_by().name();
     d.counters = core_.counters();
-    core_.tasks.for_each([this](task_cell& t) { numbers_.emplace(&t, numbers_.size() + 1); });
+    core_.tasks.for_each(
+        [this](task_cell& t) { numbers_.emplace(&t, numbered_ + numbers_.size() + 1); });
     find_waits(d);
     core_.tasks.for_each([&](task_cell& t) { d.tasks.push_back(task(t)); });
     for (auto& [frame, found] : waits_) {
       if (found.shown) continue;
       if (const auto t = numbers_.find(found.task); t != numbers_.end()) {
-        auto& others = d.tasks[t->second - 1].other_waits;
+        auto& others = d.tasks[t->second - 1 - numbered_].other_waits;
         std::ranges::move(found.waits, std::back_inserter(others));
       }
     }
@@ -228,6 +230,7 @@ class collector {
   }
 
   core& core_;
+  const std::size_t numbered_;  // tasks that have numbers already, of other workers
   const std::uint64_t now_;
   code_places places_;
   std::unordered_map<const task_cell*, std::size_t> numbers_;
@@ -237,6 +240,6 @@ class collector {
 
 }  // namespace
 
-runtime_dump take_dump(core& c) { return collector(c).all(); }
+runtime_dump take_dump(core& c, std::size_t numbered) { return collector(c, numbered).all(); }
 
 }  // namespace parkring::exec

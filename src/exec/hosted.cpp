@@ -39,6 +39,7 @@ int core::make_hosted() {
 
 hosted::hosted(const runtime_options& options)
     : rt_(options), descriptor_(rt_.core_->make_hosted()) {
+  PARKRING_CHECK(options.workers <= 1, "a hosted runtime has one worker, the host's thread");
   (void)turn();  // arms what wakes the host
 }
 

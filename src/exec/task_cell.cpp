@@ -125,6 +125,10 @@ void task_cell::destroy_frame(void* frame) {
 
 void report_failure(task_cell& cell) noexcept {
   ++exec::core_at(cell.home_of).counted.tasks_failed;
+  print_failure(cell);
+}
+
+void print_failure(task_cell& cell) noexcept {
   const char* what = "an exception that is not a std::exception";
   const std::exception_ptr error = cell.type->error_of(cell);
   try {
@@ -197,7 +201,7 @@ void end_cell(task_cell& cell) noexcept {
     task_cell* parent = c->parent;
     const std::size_t size = c->block_size;
     c->type->end(*c);
-    deallocate_frame(c, size);
+    if (size != 0) deallocate_frame(c, size);
     if (parent == nullptr || --parent->references != 0) return;
     c = parent;
   }
@@ -211,7 +215,7 @@ void release_anywhere(task_cell& cell) noexcept {
     task_cell* parent = c->parent;
     const std::size_t size = c->block_size;
     c->type->end(*c);
-    deallocate_frame(c, size);
+    if (size != 0) deallocate_frame(c, size);
     c = parent;
   }
 }

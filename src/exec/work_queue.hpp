@@ -87,8 +87,8 @@ class basic_work_queue {
       const std::uint32_t n = there - there / 2;
       T* first = slot(head).load(std::memory_order_relaxed);
       for (std::uint32_t i = 1; i < n; ++i)
-        to.slot(at + i - 1).store(slot(head + i).load(std::memory_order_relaxed),
-                                  std::memory_order_relaxed);
+        to.slot(at + i - 1)
+            .store(slot(head + i).load(std::memory_order_relaxed), std::memory_order_relaxed);
       if (head_.compare_exchange_strong(head, head + n, std::memory_order_acq_rel,
                                         std::memory_order_acquire)) {
         if (n > 1) to.tail_.store(at + n - 1, std::memory_order_release);  // others may steal it

@@ -153,6 +153,7 @@ struct process_access {
   static process make(proc::child&& c, const std::string& program, pipes&& ours) {
     auto made = std::make_unique<process_state>(std::move(c), running_core().home_of);
     made->program = program;
+    pin_running_task(running_core());
     process p(*made.release());
     constexpr std::array names{"stdin", "stdout", "stderr"};
     const std::array<fs::file*, 3> to{&p.stdin_, &p.stdout_, &p.stderr_};

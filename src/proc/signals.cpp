@@ -69,6 +69,7 @@ bool signal_request::ready(op_waiter& w) noexcept {
 void signal_request::start(op_waiter& w) noexcept {
   auto& core = exec::this_core();
   auto& watch = core.service_of<proc::signal_watch>();
+  pin_running_task(core);
   PARKRING_CHECK(
       queue->watch == nullptr || queue->watch == &watch,
       "tasks of another runtime wait for this signals object; make one for each runtime");

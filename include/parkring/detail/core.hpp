@@ -35,6 +35,7 @@ struct core_base {
   intrusive_list<task_cell, live_task> tasks;    // the live ones
   intrusive_list<wait_note> notes;               // of waits that nothing else here leads to
   home_ref home_of;                              // the way back to this runtime
+  std::uint64_t team = 0;                        // of workers, which share files; 0: it is alone
   const std::size_t* live_operations = nullptr;  // how many requests have a record
   std::uint64_t inline_hits = 0;                 // counted where they happen, in the coroutine
   // What tasks and requests are dated by, for a dump: the number of the turn, or milliseconds since
@@ -60,6 +61,15 @@ struct core_base {
     ready.push_back(w);
   }
 };
+
+/// What a loop that waits for another processor does in between.
+inline void pause() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 /// The runtime that runs on this thread, or null.
 extern constinit thread_local core_base* this_thread_core;

@@ -83,6 +83,7 @@ class home {
   void end_generation() noexcept;
   void give_back() noexcept;
   bool post(std::uint64_t generation, message& m) noexcept;
+  void wake(std::uint64_t generation) noexcept;
   [[nodiscard]] bool is_open(std::uint64_t generation) noexcept;
 
   std::mutex mutex_;
@@ -125,6 +126,10 @@ struct home_ref {
   /// Delivers `m` to the home's thread; false when the runtime is gone (or never was).
   [[nodiscard]] bool post(message& m) const noexcept {
     return where != nullptr && where->post(generation, m);
+  }
+  /// Ends the sleep of the home's thread, or its next one.
+  void wake() const noexcept {
+    if (where != nullptr) where->wake(generation);
   }
   [[nodiscard]] bool operator==(const home_ref&) const noexcept = default;
 };

@@ -36,6 +36,7 @@ namespace parkring::detail {
 enum class task_state : std::uint8_t { live, done, aborted };
 
 struct cell_group;
+struct roaming_task;
 struct task_context;
 
 /// A task's place in its group.
@@ -48,6 +49,7 @@ struct cell_type {
   void (*end)(task_cell&) noexcept;                     // ends the result
   std::exception_ptr (*error_of)(task_cell&) noexcept;  // what the task threw, or null
   void (*end_call)(task_cell&) noexcept;  // ends callable and arguments; null: nothing to do
+  roaming_task* (*roaming)(task_cell&) noexcept = nullptr;  // of one that may change its worker
 };
 
 struct task_cell : plain_frame, live_task, message {
@@ -60,13 +62,14 @@ struct task_cell : plain_frame, live_task, message {
   const cell_type* type;
   task_cell* parent;                // the live task that spawned it, or the nearest above
   task_context* context = nullptr;  // of the task while it lives; see task_context.hpp
-  std::uint32_t block_size;         // of all of it
+  std::uint32_t block_size;         // of all of it; 0: `end` frees it
   std::uint32_t references = 2;     // the frame's and the handle's
   task_state state = task_state::live;
   bool doomed = false;          // aborted while running: destroyed at the next suspension
   bool detached = false;        // nobody will take its result
   bool failed = false;          // it threw
   bool stop_requested = false;  // of itself; its descendants look here
+  bool pinned = false;          // has something that is of no use on another worker
   // A stop request by another thread, of which one is enough: atomic, once there may be one.
   std::uint8_t stop_elsewhere = 0;
   static constexpr std::uint8_t stop_sent = 1;        // a message is under way
@@ -86,13 +89,21 @@ struct task_cell : plain_frame, live_task, message {
         block_size(static_cast<std::uint32_t>(size)),
         born(core.stamp),
         where(w) {}
+  /// One that no runtime has yet.
+  task_cell(const cell_type& t, plain_frame::function resume, spawn_site w) noexcept
+      : plain_frame(resume, &destroy_frame),
+        type(&t),
+        parent(nullptr),
+        block_size(0),
+        born(0),
+        where(w) {}
 
  private:
   static void destroy_frame(void* frame);
 };
 
 template <class T>
-struct task_cell_of final : task_cell {
+struct task_cell_of : task_cell {
   outcome<T> result;
   using task_cell::task_cell;
 };
@@ -128,7 +139,8 @@ void launch(core_base& core, task_cell& cell, std::coroutine_handle<> first) noe
 void finish(task_cell& cell, bool result_needs_end) noexcept;
 /// As `finish`, where the task, or its call, has thrown.
 void finish_failed(task_cell& cell) noexcept;
-/// Tells of a task that has failed, with nobody to take its error.
+/// Tells of a task that has failed, with nobody to take its error; and counts it.
+void print_failure(task_cell& cell) noexcept;
 void report_failure(task_cell& cell) noexcept;
 /// Gives the task its parent's context, unless it has one, where the parent has one.
 void inherit_context(task_cell& cell) noexcept;
@@ -138,6 +150,10 @@ void leave_context(task_cell& cell) noexcept;
 void request_stop(task_cell& cell) noexcept;
 /// As `request_stop`, by the owner of the handle on another thread. Throws `std::bad_alloc`.
 void request_stop_elsewhere(task_cell& cell);
+/// The running task, if there is one, is of use on this worker only from now on.
+inline void pin_running_task(core_base& core) noexcept {
+  if (core.current != nullptr) core.current->pinned = true;
+}
 /// Destroys the task once the running coroutine suspends.
 void abort_later(core_base& core, task_cell& cell) noexcept;
 /// Destroys the task, now or, where it must be, at the next suspension. Idempotent.

@@ -67,6 +67,7 @@ struct process_access;
 /// it does not stay as a zombie: by the runtime, or once that is gone by the next spawn.
 class process {
  public:
+  using bound_to_thread = void;
   process(process&& other) noexcept
       : state_(std::exchange(other.state_, nullptr)),
         stdin_(std::move(other.stdin_)),
