@@ -20,6 +20,7 @@ const roster& all_contenders() {
     add_asio_reads(result);
     add_asio_tasks(result);
     add_asio_sync(result);
+    add_asio_workers(result);
 #else
     result.left_out.emplace_back(
         "asio: no Boost.Asio 1.78 or newer, or no liburing, at build time (Debian: "
@@ -33,6 +34,7 @@ const roster& all_contenders() {
     add_parkring_drops(result);
     add_parkring_sim(result);
     add_parkring_visible(result);
+    add_parkring_workers(result);
 #else
     result.left_out.emplace_back("parkring: built with PARKRING_LAB_PARKRING=OFF");
 #endif

@@ -46,6 +46,7 @@ void add_asio_pool(roster& to);
 void add_asio_reads(roster& to);
 void add_asio_sync(roster& to);
 void add_asio_tasks(roster& to);
+void add_asio_workers(roster& to);
 void add_fio(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_sync(roster& to);
@@ -53,5 +54,6 @@ void add_parkring_tasks(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);
 void add_parkring_visible(roster& to);
+void add_parkring_workers(roster& to);
 
 }  // namespace lab

@@ -26,6 +26,9 @@ const std::vector<row>& all_rows() {
        .by_cpu_time = true},
       {.name = "counters", .kind = work::counters, .depth = 32},
       {.name = "trace", .kind = work::trace, .depth = 32},
+      {.name = "spawn-2w", .kind = work::spawn_2w, .depth = 64},
+      {.name = "channel-2w", .kind = work::channel_2w, .depth = 32},
+      {.name = "semaphore-2w", .kind = work::semaphore_2w, .depth = 16},
       {.name = "sim", .kind = work::simulated, .depth = 32, .by_cpu_time = true},
 
       {.name = "read-cached/1", .kind = work::read, .depth = 1, .part = extent::hot_set},
@@ -35,6 +38,11 @@ const std::vector<row>& all_rows() {
        .part = extent::hot_set,
        .quick = true},
       {.name = "read-cached/128", .kind = work::read, .depth = 128, .part = extent::hot_set},
+
+      {.name = "read-cached-2w",
+       .kind = work::read_2w,
+       .depth = 32,
+       .part = extent::hot_set},
 
       {.name = "read-cached-1g/1",
        .kind = work::read,

@@ -21,7 +21,11 @@ enum class work {
   drop,
   simulated,
   counters,
-  trace
+  trace,
+  spawn_2w,
+  channel_2w,
+  semaphore_2w,
+  read_2w
 };
 
 /// Which part of the data file a row reads.

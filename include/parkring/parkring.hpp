@@ -21,6 +21,7 @@
 #include <parkring/task_group.hpp>
 #include <parkring/when_all.hpp>
 
+#include <parkring/spawn_anywhere.hpp>
 #include <parkring/this_task.hpp>
 #include <parkring/time.hpp>
 #include <parkring/timeout.hpp>

@@ -89,7 +89,7 @@ std::optional<T> ask(const detail::home_ref& home, std::chrono::milliseconds pat
 }
 
 // The other workers, one after the other.
-constexpr std::chrono::milliseconds patience_with_each{100};
+constexpr std::chrono::milliseconds patience_with_each{1'000};
 
 }  // namespace
 

@@ -126,7 +126,8 @@ void worker::found(roaming_task& t) noexcept {
 // what is left.
 void worker::searched() noexcept {
   if (!std::exchange(searches_, false)) return;
-  if (team_.sleepers_.end_search() && team_.work_anywhere(*this)) team_.wake_one();
+  if (team_.sleepers_.end_search() && (!queue_.empty() || team_.work_anywhere(*this)))
+    team_.wake_one();
 }
 
 bool worker::find_work(core& c) noexcept {

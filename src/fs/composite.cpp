@@ -31,7 +31,7 @@ rw_operation<locking> part_request(const detail::file_ref& file, direction way, 
   q.offset = offset + from;
   q.data = block->data + from;
   q.size = block->size - from;
-  const auto& home = file.get()->home_of;
+  const auto& home = detail::locker_for(*file.get());
   const bool locked = way == direction::read ? block->lock_exclusive(home, nullptr)
                                              : block->lock_shared(home, nullptr);
   PARKRING_CHECK(locked, "the part of a composite operation is used by one request at a time");

@@ -38,6 +38,7 @@ void handle_dropped_elsewhere(detail::message& m) noexcept {
 void file::drop() noexcept {
   if (state_ == nullptr) return;
   detail::file_state_base& base = *std::exchange(state_, nullptr);
+  if (base.team != 0) return detail::drop_reference(base);
   if (base.home_of.is_here()) {
     if (--base.references == 0) detail::close_unreferenced(base);
     return;

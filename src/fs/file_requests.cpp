@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include <parkring/detail/frame_allocator.hpp>
 #include <parkring/fs/file.hpp>
@@ -22,7 +23,7 @@ namespace abi = kernel::abi;
 bool never(const record&) noexcept { return false; }
 
 bool refuse_closed(const file_ref& file, op_waiter& w) noexcept {
-  PARKRING_CHECK(file.get()->home_of == running_core().home_of,
+  PARKRING_CHECK(usable_on(*file.get(), running_core()),
                  "await a file's requests on the runtime it belongs to");
   if (!state_of(*file.get()).closed) return false;
   w.answer = -EBADF;
@@ -106,13 +107,13 @@ const record_type size_type = {
 bool sync_request::ready(op_waiter& w) noexcept { return refuse_closed(file, w); }
 
 record* sync_request::make(op_waiter&) noexcept {
-  record* r = exec::core_at(file.get()->home_of).ops.acquire(sync_type);
+  record* r = core_for(*file.get()).ops.acquire(sync_type);
   if (r != nullptr) r->emplace<sync_payload>(file.share(), data_only);
   return r;
 }
 
 void sync_request::start(op_waiter& w) noexcept {
-  auto& ops = exec::core_at(file.get()->home_of).ops;
+  auto& ops = core_for(*file.get()).ops;
   record* r = make(w);
   if (r == nullptr) return ops.starve(w);
   ops.submit(*r, &w);
@@ -125,7 +126,7 @@ error sync_request::failure(int number) const {
 bool size_request::ready(op_waiter& w) noexcept { return refuse_closed(file, w); }
 
 void size_request::start(op_waiter& w) noexcept {
-  auto& core = exec::core_at(file.get()->home_of);
+  auto& core = core_for(*file.get());
   void* memory = nullptr;
   try {
     memory = allocate_frame(sizeof(struct statx));
@@ -156,9 +157,26 @@ void close_request::start(op_waiter& w) noexcept {
   auto& f = state_of(*file.get());
   f.closed = f.special = true;
   f.inline_first = fs::inline_mode::never;
+  if (!at_home(f)) return start_far(f, static_cast<close_waiter&>(w));
   f.closer.push_back(w);
   // With the last reference the file closes, and tells the closer. That may be this one.
   file.reset();
+}
+
+void close_request::start_far(file_state& f, close_waiter& w) noexcept {
+  w.far = new (std::nothrow) far_close(w);
+  if (w.far == nullptr) {  // it closes all the same, with the last reference
+    w.answer = -ENOMEM;
+    running_core().ready.push_back(w);
+  } else {
+    f.far_closer = w.far;
+  }
+  file.reset();
+}
+
+void close_waiter::leave() noexcept {
+  far->who = nullptr;
+  far->let_go();
 }
 
 error close_request::failure(int number) const {

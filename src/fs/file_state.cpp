@@ -49,16 +49,27 @@ const record_type close_type = {
         [](record& r, op_waiter*, std::int32_t res, std::uint32_t, bool) noexcept {
           // Linux releases the number whatever close says, but a request that was cancelled before
           // it ran has not closed.
-          if (res != -ECANCELED) (void)r.as<close_payload>().fd.release();
+          auto& p = r.as<close_payload>();
+          if (res != -ECANCELED) (void)p.fd.release();
+          if (p.tell != nullptr) std::exchange(p.tell, nullptr)->tell(res);
           return after_completion::finish;
         },
-    .destroy = [](record& r) noexcept { r.as<close_payload>().~close_payload(); },
+    .destroy =
+        [](record& r) noexcept {
+          auto& p = r.as<close_payload>();
+          if (p.tell != nullptr) p.tell->tell(-ECANCELED);
+          p.~close_payload();
+        },
     .cancel_when_dropped = &never,
 };
 
 void close_unreferenced(file_state_base& base) noexcept {
   const std::unique_ptr<file_state> file(&state_of(base));
-  if (!file->home_of.is_here()) return;  // the runtime is gone: just close the descriptor
+  far_close* const far = std::exchange(file->far_closer, nullptr);
+  if (!file->home_of.is_here()) {  // the runtime is gone: just close the descriptor
+    if (far != nullptr) far->tell(0);
+    return;
+  }
   auto& core = exec::core_at(file->home_of);
   auto* closer = static_cast<op_waiter*>(file->closer.pop_front());
   if (file->slot >= 0) {
@@ -77,16 +88,40 @@ void close_unreferenced(file_state_base& base) noexcept {
     }
   }
   if (record* r = core.ops.acquire(close_type)) {
-    r->emplace<close_payload>(std::move(file->fd));
+    r->emplace<close_payload>(std::move(file->fd), far);
     core.ops.submit(*r, closer);
     return;
   }
   const int fd = file->fd.release();
   const int answer = core.driver.ring.served_by().close(fd);
+  if (far != nullptr) far->tell(answer);
   if (closer != nullptr) {
     closer->answer = answer;
     core.ready.push_back(*closer);
   }
+}
+
+void close_shared(file_state_base& base) noexcept {
+  if (base.home_of.is_here()) return close_unreferenced(base);
+  base.run = [](message& m) noexcept { close_unreferenced(static_cast<file_state_base&>(m)); };
+  if (!base.home_of.post(base)) close_unreferenced(base);
+}
+
+far_close::far_close(op_waiter& w) noexcept : who(&w), back(running_core().home_of) {
+  run = [](message& m) noexcept {
+    auto& self = static_cast<far_close&>(m);
+    if (op_waiter* const waits = std::exchange(self.who, nullptr);
+        waits != nullptr && self.back.is_here()) {
+      waits->answer = self.answer;
+      self.back.ready().push_back(*waits);
+    }
+    self.let_go();
+  };
+}
+
+void far_close::tell(std::int32_t with) noexcept {
+  answer = with;
+  if (!back.post(*this)) let_go();
 }
 
 }  // namespace parkring::detail

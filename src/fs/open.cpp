@@ -125,6 +125,11 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
     f->stream = std::make_unique<fs::stream_queue>();
     f->special = true;
   }
+  // Reads of a stream take turns, which its home gives.
+  if (f->stream == nullptr)
+    f->team = running_core().team;
+  else
+    pin_running_task(running_core());
   if (!f->direct && !f->special && ring_kernel.inline_io()) f->inline_first = options.inline_first;
   if (f->direct) {
     f->memory_alignment = facts.memory_alignment;

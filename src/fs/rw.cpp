@@ -23,7 +23,7 @@ bool ends_at(const file_state_base& f, const rw_request& q, long got) noexcept {
 // Registering costs a system call, so only a file that is used again is worth it.
 void register_file(exec::core& core, file_state& f) noexcept {
   constexpr std::uint8_t uses_before_registering = 4;
-  if (f.registrable && ++f.ring_uses == uses_before_registering) {
+  if (f.registrable && at_home(f) && ++f.ring_uses == uses_before_registering) {
     try {
       f.slot = core.service_of<fs::file_table>().add(f.fd.get());
     } catch (const std::bad_alloc&) {  // then it is not registered
@@ -35,7 +35,7 @@ void register_file(exec::core& core, file_state& f) noexcept {
       f.registrable = false;
     }
   }
-  if (f.slot < 0) ++core.counted.unregistered_files;
+  if (!at_home(f) || f.slot < 0) ++core.counted.unregistered_files;
 }
 
 }  // namespace
@@ -71,8 +71,11 @@ struct rw_record {
   [[gnu::always_inline]] static void fill(abi::sqe& e, const file_state& f, std::uint64_t at,
                                           std::byte* memory, std::size_t n, int index) noexcept {
     constexpr bool read = Way == direction::read;
-    e.fd = f.ring_target;
-    e.flags = f.ring_flags;
+    e.fd = f.descriptor;
+    if (at_home(f)) {
+      e.fd = f.ring_target;
+      e.flags = f.ring_flags;
+    }
     e.off = at;
     e.addr = reinterpret_cast<std::uint64_t>(memory);
     e.len = static_cast<std::uint32_t>(std::min(n, longest_transfer));
@@ -138,7 +141,7 @@ struct rw_record {
       (void)p.lock.release();
       block->unlock_exclusive();
     }
-    if (p.file.get()->references == 1) [[unlikely]]
+    if (p.file.get()->team != 0 || p.file.get()->references == 1) [[unlikely]]
       return complete_slowly<Way>(r);
     p.file.reset();
     return after_completion::ended;
@@ -239,7 +242,7 @@ struct rw_record {
       index = core.buffers.index_of(*block);
     }
     if (index < 0) ++core.counted.unregistered_buffers;
-    if (f.ring_flags == 0) [[unlikely]]
+    if (!at_home(f) || f.ring_flags == 0) [[unlikely]]
       register_file(core, f);
     return r.emplace<rw_record>(q, of_stream ? ~std::uint64_t{0} : q.offset, index, of_stream);
   }
@@ -274,6 +277,16 @@ struct rw_record {
   }
 };
 
+void lock_here(rw_request& q) noexcept {
+  buffer_block* const block = q.lock.get();
+  if (block == nullptr || block->locker == running_core().home_of) return;
+  const std::int32_t locks = block->lock.load(std::memory_order_relaxed);
+  PARKRING_CHECK(locks == -1 || locks == 1,
+                 "a buffer is being written from by requests of another worker: describe a request "
+                 "after a yield_anywhere, not before");
+  block->locker = running_core().home_of;
+}
+
 bool serve_now_short(rw_request& q, long got, std::int32_t& answer) noexcept {
   auto& core = exec::this_core();
   file_state_base& f = *q.file.get();
@@ -302,7 +315,7 @@ template <direction Way>
 [[gnu::always_inline]] inline void rw_waiter::start_as(rw_request& q,
                                                        std::coroutine_handle<> h) noexcept {
   auto& f = state_of(*q.file.get());
-  auto& core = exec::core_at(f.home_of);  // `serve_now` has checked that it runs
+  auto& core = core_for(f);  // `serve_now` has checked that it runs
   frame = h.address();
   task = core.current;
   if (f.special || q.offset > INT64_MAX || !core.driver.ops.nothing_in_the_way()) [[unlikely]]
@@ -321,7 +334,7 @@ void rw_waiter::start_write(rw_request& q, std::coroutine_handle<> h) noexcept {
 void rw_waiter::start_owned(rw_request& q, const owner_type& type, void* object, void* home,
                             std::coroutine_handle<> h) noexcept {
   auto& f = state_of(*q.file.get());
-  auto& core = exec::core_at(f.home_of);
+  auto& core = core_for(f);
   frame = h.address();
   task = core.current;
   const auto through_record = [&]<direction Way>() {
@@ -367,7 +380,7 @@ void rw_waiter::drop_kept() noexcept {
   auto& f = state_of(*request_.file.get());
   if (f.closed || request_.offset > INT64_MAX) {
     answer = f.closed ? -EBADF : -EINVAL;
-    return exec::core_at(f.home_of).ready.push_back(*this);
+    return core_for(f).ready.push_back(*this);
   }
   restart = [](op_waiter& w) noexcept { static_cast<rw_waiter&>(w).submit_kept(); };
   submit_kept();
@@ -375,7 +388,7 @@ void rw_waiter::drop_kept() noexcept {
 
 void rw_waiter::submit_kept() noexcept {
   auto& f = state_of(*request_.file.get());
-  auto& core = exec::core_at(f.home_of);
+  auto& core = core_for(f);
   if (f.stream != nullptr && request_.way == direction::read) {
     if (f.stream->reading && !has_turn_) {  // another read came first
       f.stream->waiting.push_back(*this);
@@ -391,7 +404,8 @@ void rw_waiter::submit_kept() noexcept {
 
 record* rw_waiter::make_record() noexcept {
   auto& f = state_of(*request_.file.get());
-  auto& core = exec::core_at(f.home_of);
+  auto& core = core_for(f);
+  if (f.team != 0) lock_here(request_);
   const bool stream = f.stream != nullptr;
   record* r = request_.way == direction::read
                   ? rw_record::make<direction::read>(core, f, request_, stream)
@@ -413,7 +427,7 @@ bool rw_waiter::take_left_over() noexcept {
 
 int rw_waiter::refusal() const noexcept {
   const auto& f = state_of(*request_.file.get());
-  PARKRING_CHECK(f.home_of == running_core().home_of,
+  PARKRING_CHECK(usable_on(f, running_core()),
                  "await a file's requests on the runtime it belongs to");
   if (f.closed) return EBADF;
   if (request_.offset > INT64_MAX) return EINVAL;

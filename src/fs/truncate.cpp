@@ -57,12 +57,12 @@ struct truncate_request {
 
   bool ready(op_waiter&) const noexcept { return false; }
   record* make(op_waiter&) const noexcept {
-    record* r = exec::core_at(file.get()->home_of).ops.acquire(truncate_type);
+    record* r = core_for(*file.get()).ops.acquire(truncate_type);
     if (r != nullptr) r->emplace<truncate_payload>(file.share(), size);
     return r;
   }
   void start(op_waiter& w) const noexcept {
-    auto& ops = exec::core_at(file.get()->home_of).ops;
+    auto& ops = core_for(*file.get()).ops;
     record* r = make(w);
     if (r == nullptr) return ops.starve(w);
     ops.submit(*r, &w);
@@ -100,7 +100,8 @@ task<> truncate_on_a_thread(detail::file_ref file, std::uint64_t size) {
 
 task<> truncate_to(detail::file_ref file, std::uint64_t size) {
   auto& f = state_of(*file.get());
-  PARKRING_CHECK(f.home_of.is_here(), "await a file's requests on the runtime it belongs to");
+  PARKRING_CHECK(detail::usable_on(f, detail::running_core()),
+                 "await a file's requests on the runtime it belongs to");
   if (f.closed) throw io_error(file_error(EBADF, "truncate", f));
   if (size > static_cast<std::uint64_t>(INT64_MAX))
     throw io_error(file_error(EINVAL, "truncate", f));

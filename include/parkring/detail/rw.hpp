@@ -97,6 +97,9 @@ inline constexpr std::size_t longest_transfer = 0x7ffff000;
 [[nodiscard, gnu::cold]] bool serve_now_short(rw_request& q, long got,
                                               std::int32_t& answer) noexcept;
 
+/// The task may have moved to another worker since it described `q`: the lock is this one's now.
+void lock_here(rw_request& q) noexcept;
+
 /// Tries to do it at once, without the ring. True when there is an answer and no need to suspend;
 /// an answer together with false means that others should have their turn first. With an answer the
 /// request has let go of file and buffer.
@@ -107,11 +110,14 @@ inline constexpr std::size_t longest_transfer = 0x7ffff000;
   core_base& core = running_core();
   PARKRING_DCHECK(q.file.get() != nullptr, "an operation is awaited once");
   file_state_base& f = *q.file.get();
-  PARKRING_CHECK(f.home_of == core.home_of, "await a file's requests on the runtime it belongs to");
+  PARKRING_CHECK(usable_on(f, core), "await a file's requests on the runtime it belongs to");
+  if (f.team != 0) [[unlikely]]
+    lock_here(q);
   const direction way = q.way;  // read before the call, across which memory is not known
   auto& policy = way == direction::read ? f.inline_reads : f.inline_writes;
-  if (f.inline_first != fs::inline_mode::always) {
-    if (f.inline_first == fs::inline_mode::never || *core.live_operations > few_operations ||
+  const fs::inline_mode mode = f.inline_first.load(std::memory_order_relaxed);
+  if (mode != fs::inline_mode::always) {
+    if (mode == fs::inline_mode::never || *core.live_operations > few_operations ||
         core.more_ready_than(few_operations) || !policy.worth_trying())
       return false;
   }

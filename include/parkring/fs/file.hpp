@@ -65,6 +65,18 @@ struct size_request {
   error failure(int number) const;
 };
 
+struct far_close;
+// Of a `close` on another worker than the file's home.
+struct close_waiter : op_waiter {
+  far_close* far = nullptr;
+  close_waiter() noexcept {}
+  ~close_waiter() {
+    if (far != nullptr) leave();
+  }
+
+ private:
+  void leave() noexcept;
+};
 struct close_request {
   using value_type = void;
   file_ref file;
@@ -73,6 +85,7 @@ struct close_request {
   bool ready(op_waiter& w) noexcept;
   std::expected<void, error> value(op_waiter&) const noexcept { return {}; }
   error failure(int number) const;
+  void start_far(file_state& f, close_waiter& w) noexcept;
 };
 
 /// The file that an `open` produces, from the completion on an owner.
@@ -112,7 +125,7 @@ namespace parkring::fs {
 
 using sync_operation = detail::simple_operation<detail::sync_request>;
 using size_operation = detail::simple_operation<detail::size_request, detail::size_waiter>;
-using close_operation = detail::simple_operation<detail::close_request>;
+using close_operation = detail::simple_operation<detail::close_request, detail::close_waiter>;
 using open_operation = detail::simple_operation<detail::open_request, detail::open_waiter>;
 
 /// An open file. Any number of requests may be in flight on it.
@@ -342,8 +355,8 @@ class file {
                                                          std::size_t count) const {
     check_usable();
     const bool locked = way == detail::direction::read
-                            ? block.lock_exclusive(state_->home_of, nullptr)
-                            : block.lock_shared(state_->home_of, nullptr);
+                            ? block.lock_exclusive(detail::locker_for(*state_), nullptr)
+                            : block.lock_shared(detail::locker_for(*state_), nullptr);
     if (!locked) [[unlikely]]
       detail::throw_locked(block);
     return {detail::rw_request{detail::file_ref(*state_), detail::block_lock(&block), block.data,
@@ -363,8 +376,9 @@ class file {
   }
   [[gnu::always_inline]] void check_usable() const {
     PARKRING_CHECK(state_ != nullptr, "the file is empty, moved from or closed; open it first");
-    PARKRING_CHECK(state_->home_of.is_here(),
-                   "use a file on the thread of the runtime it belongs to");
+    PARKRING_CHECK(state_->home_of.is_here() || detail::shared_here(*state_),
+                   "use a file on the thread of the runtime it belongs to; a pipe or terminal of a "
+                   "runtime with several workers, on the worker that opened it");
   }
   void drop() noexcept;
 

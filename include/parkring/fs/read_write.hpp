@@ -238,7 +238,7 @@ class through_copy {
       scratch_ = buffer(span_.size());
       detail::buffer_block* block = buffer_access::block(scratch_);
       q.data = block->data;
-      const detail::home_ref home = q.file.get()->home_of;
+      const detail::home_ref home = detail::locker_for(*q.file.get());
       if constexpr (std::is_const_v<B>) {
         if (!span_.empty()) std::memcpy(block->data, span_.data(), span_.size());
         (void)block->lock_shared(home, nullptr);
