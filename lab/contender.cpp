@@ -29,6 +29,7 @@ const roster& all_contenders() {
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_tasks(result);
+    add_parkring_timers(result);
     add_parkring_sync(result);
     add_parkring_drops(result);
     add_parkring_sim(result);

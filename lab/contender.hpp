@@ -50,6 +50,7 @@ void add_fio(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_sync(roster& to);
 void add_parkring_tasks(roster& to);
+void add_parkring_timers(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);
 void add_parkring_visible(roster& to);

@@ -16,6 +16,7 @@ const std::vector<row>& all_rows() {
       {.name = "spawn", .kind = work::spawn, .depth = 64},
       {.name = "yield", .kind = work::yield, .depth = 16},
       {.name = "timer", .kind = work::timer, .depth = 1024},
+      {.name = "timer-million", .kind = work::timers, .depth = 1'000'000},
       {.name = "sleep", .kind = work::sleep, .depth = 2000, .by_cpu_time = true},
       {.name = "channel", .kind = work::channel, .depth = 32},
       {.name = "semaphore", .kind = work::semaphore, .depth = 16},

@@ -15,6 +15,7 @@ enum class work {
   spawn,
   yield,
   timer,
+  timers,
   sleep,
   channel,
   semaphore,
