@@ -19,6 +19,8 @@ enum class work {
   sleep,
   channel,
   semaphore,
+  shard_call,
+  shard_call_busy,
   drop,
   simulated,
   counters,
