@@ -7,6 +7,7 @@ const roster& all_contenders() {
     roster result;
 #if PARKRING_LAB_HAS_LIBURING
     add_limit_ring(result);
+    add_limit_calls(result);
 #else
     result.left_out.emplace_back(
         "limit of the ring rows: no liburing headers at build time (Debian: liburing-dev)");
@@ -30,7 +31,9 @@ const roster& all_contenders() {
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_tasks(result);
+    add_parkring_timers(result);
     add_parkring_sync(result);
+    add_parkring_calls(result);
     add_parkring_drops(result);
     add_parkring_sim(result);
     add_parkring_visible(result);

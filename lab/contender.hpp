@@ -39,6 +39,7 @@ const roster& all_contenders();
 
 void add_limit_ring(roster& to);
 void add_limit_sync(roster& to);
+void add_limit_calls(roster& to);
 void add_limit_tasks(roster& to);
 void add_pread(roster& to);
 void add_thread_pool(roster& to);
@@ -50,7 +51,9 @@ void add_asio_workers(roster& to);
 void add_fio(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_sync(roster& to);
+void add_parkring_calls(roster& to);
 void add_parkring_tasks(roster& to);
+void add_parkring_timers(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);
 void add_parkring_visible(roster& to);

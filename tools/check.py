@@ -80,6 +80,7 @@ PUBLIC = [
     ("memory.hpp", "buf"),
     ("detail/timer_node.hpp", "park"),
     ("detail/awaitable.hpp", "exec"),
+    ("detail/awaitable_range.hpp", "exec"),
     ("detail/blocking_job.hpp", "exec"),
     ("detail/branch.hpp", "exec"),
     ("detail/core.hpp", "exec"),

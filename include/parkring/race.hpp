@@ -3,12 +3,14 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include <parkring/detail/awaitable_range.hpp>
 #include <parkring/detail/branch.hpp>
 
 namespace parkring {
@@ -171,16 +173,20 @@ requires((!std::is_lvalue_reference_v<As>)&&... && (sizeof...(As) > 0))
   return detail::race_operation<As...>(std::move(as)...);
 }
 
-/// Awaits the first of a vector of awaitables to finish; gives `race_winner{index, value}`
+/// Awaits the first of a range of awaitables to finish; gives `race_winner{index, value}`
 /// (`std::monostate` for void). The others are dropped before the await returns.
 ///
-/// *Completes when* the first has finished or thrown. *Owns* the awaitables. *Thread*: inside a
-/// task. *Drop*: drops all. *Errors*: what the first to finish throws; an empty vector, of which
-/// none could ever finish, fails a check.
-template <detail::awaitable A>
-[[nodiscard("co_await it")]] auto race(std::vector<A> as) {
-  PARKRING_CHECK(!as.empty(), "a race needs somebody to win it; do not race an empty vector");
-  return detail::race_of_operation<A>(std::move(as));
+/// The range is read, and its awaitables are moved out of it, before this returns. It makes them as
+/// it goes (`ids | std::views::transform(ask)`), or it is a container that is handed over by
+/// `std::move`; what belongs to somebody else is refused. *Completes when* the first has finished
+/// or thrown. *Owns* the awaitables. *Thread*: inside a task. *Drop*: drops all. *Errors*: what the
+/// first to finish throws; at once what reading the range throws; an empty range, of which none
+/// could ever finish, fails a check.
+template <detail::awaitable_range R>
+[[nodiscard("co_await it")]] auto race(R&& as) {
+  auto all = detail::moved_out_of(std::forward<R>(as));
+  PARKRING_CHECK(!all.empty(), "a race needs somebody to win it; do not race an empty range");
+  return detail::race_of_operation<std::ranges::range_value_t<R>>(std::move(all));
 }
 
 }  // namespace parkring

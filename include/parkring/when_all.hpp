@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <parkring/detail/awaitable_range.hpp>
 #include <parkring/detail/branch.hpp>
 
 namespace parkring {
@@ -166,13 +167,17 @@ requires((!std::is_lvalue_reference_v<As>)&&...)
   return detail::all_operation<As...>(std::move(as)...);
 }
 
-/// Awaits all awaitables of a vector at once; gives a vector of their values (nothing for void).
+/// Awaits all awaitables of a range at once; gives a vector of their values (nothing for void).
 ///
-/// *Completes when* all have, or one has thrown: then the others are dropped. *Owns* the
-/// awaitables. *Thread*: inside a task. *Drop*: drops all. *Errors*: the first that one throws.
-template <detail::awaitable A>
-[[nodiscard("co_await it")]] auto when_all(std::vector<A> as) {
-  return detail::all_of_operation<A>(std::move(as));
+/// The range is read, and its awaitables are moved out of it, before this returns. It makes them as
+/// it goes (`paths | std::views::transform(read)`), or it is a container that is handed over by
+/// `std::move`; what belongs to somebody else is refused. *Completes when* all have, or one has
+/// thrown: then the others are dropped. *Owns* the awaitables. *Thread*: inside a task. *Drop*:
+/// drops all. *Errors*: the first that one throws; at once what reading the range throws.
+template <detail::awaitable_range R>
+[[nodiscard("co_await it")]] auto when_all(R&& as) {
+  return detail::all_of_operation<std::ranges::range_value_t<R>>(
+      detail::moved_out_of(std::forward<R>(as)));
 }
 
 }  // namespace parkring

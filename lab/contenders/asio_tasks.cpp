@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../contender.hpp"
+#include "many_timers.hpp"
 
 namespace lab {
 namespace {
@@ -85,6 +86,32 @@ void arm_and_cancel(session& run) {
   context.poll();
 }
 
+void arm_and_cancel_many(session& run) {
+  asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
+  const unsigned n = run.what().depth;
+  std::deque<asio::steady_timer> pending, some;
+  for (unsigned i = 0; i < n; ++i) pending.emplace_back(context);
+  for (unsigned i = 0; i < n; ++i) some.emplace_back(context);
+  const auto ignore = [](const boost::system::error_code&) {};
+  while (load* stream = run.next_phase()) {
+    many_timers times;
+    const auto arm = [&](asio::steady_timer& timer) {
+      timer.expires_after(std::chrono::nanoseconds(times.wait_ns()));
+      timer.async_wait(ignore);
+    };
+    context.restart();  // it stops when nothing is left to wait for
+    for (asio::steady_timer& timer : pending) arm(timer);
+    while (stream->batch(n)) {
+      for (asio::steady_timer& timer : some) arm(timer);
+      context.poll();
+      for (asio::steady_timer& timer : some) timer.cancel();
+      context.poll();
+    }
+    for (asio::steady_timer& timer : pending) timer.cancel();
+    context.poll();
+  }
+}
+
 asio::awaitable<void> sleeper(load& stream, unsigned slot, asio::steady_timer& timer) {
   while (stream.next(slot)) {
     timer.expires_after(std::chrono::nanoseconds(stream.sleep_ns()));
@@ -111,6 +138,7 @@ void add_asio_tasks(roster& to) {
   to.present.push_back({.name = "asio", .kind = work::spawn, .run = spawn});
   to.present.push_back({.name = "asio", .kind = work::yield, .run = yield});
   to.present.push_back({.name = "asio", .kind = work::timer, .run = arm_and_cancel});
+  to.present.push_back({.name = "asio", .kind = work::timers, .run = arm_and_cancel_many});
   to.present.push_back({.name = "asio", .kind = work::sleep, .run = sleep});
 }
 

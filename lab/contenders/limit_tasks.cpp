@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../contender.hpp"
+#include "many_timers.hpp"
 
 namespace lab {
 namespace {
@@ -143,6 +144,22 @@ void arm_and_cancel(session& run) {
   }
 }
 
+void arm_and_cancel_many(session& run) {
+  const unsigned n = run.what().depth;
+  const auto clock = std::make_unique<wheel>();
+  std::vector<timer> pending(n), some(n);
+  while (load* stream = run.next_phase()) {
+    many_timers times;
+    for (timer& one : pending) clock->arm(one, times.wait_ns() >> 20);
+    while (stream->batch(n)) {
+      for (timer& one : some) clock->arm(one, times.wait_ns() >> 20);
+      for (timer& one : some) wheel::cancel(one);
+    }
+    for (timer& one : pending) wheel::cancel(one);
+    run.add_syscalls(0);
+  }
+}
+
 // --- Sleeps: one heap, one absolute sleep until its top
 // -------------------------------------------
 
@@ -187,6 +204,7 @@ void add_limit_tasks(roster& to) {
   to.present.push_back({.name = "limit", .kind = work::spawn, .run = spawn});
   to.present.push_back({.name = "limit", .kind = work::yield, .run = yield});
   to.present.push_back({.name = "limit", .kind = work::timer, .run = arm_and_cancel});
+  to.present.push_back({.name = "limit", .kind = work::timers, .run = arm_and_cancel_many});
   to.present.push_back({.name = "limit", .kind = work::sleep, .run = sleep});
 }
 

@@ -28,9 +28,9 @@ void* map(int fd, std::size_t size, std::uint64_t what) {
 
 }  // namespace
 
-raw_ring::raw_ring(unsigned entries) {
+raw_ring::raw_ring(unsigned entries, unsigned more_flags) {
   io_uring_params params{};
-  const unsigned base_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  const unsigned base_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | more_flags;
   bool with_array = false;
   params.flags = base_flags | setup_no_sqarray;
   ring_fd_ = static_cast<int>(::syscall(__NR_io_uring_setup, entries, &params));
@@ -49,6 +49,7 @@ raw_ring::raw_ring(unsigned entries) {
   rings_ = map(ring_fd_, rings_bytes_, IORING_OFF_SQ_RING);
   sqes_ = static_cast<io_uring_sqe*>(map(ring_fd_, sqes_bytes_, IORING_OFF_SQES));
   sq_tail_ = at<unsigned>(rings_, params.sq_off.tail);
+  sq_flags_ = at<unsigned>(rings_, params.sq_off.flags);
   cq_head_ = at<unsigned>(rings_, params.cq_off.head);
   cq_tail_ = at<unsigned>(rings_, params.cq_off.tail);
   cqes_ = at<io_uring_cqe>(rings_, params.cq_off.cqes);

@@ -13,7 +13,10 @@ namespace lab {
 
 class raw_ring {
  public:
-  explicit raw_ring(unsigned entries);
+  /// Let a flag in memory tell of work that an `enter` would do.
+  static constexpr unsigned tell_of_work = IORING_SETUP_TASKRUN_FLAG;
+
+  explicit raw_ring(unsigned entries, unsigned more_flags = 0);
   raw_ring(const raw_ring&) = delete;
   raw_ring& operator=(const raw_ring&) = delete;
   ~raw_ring();
@@ -29,10 +32,12 @@ class raw_ring {
   io_uring_sqe& take() noexcept { return sqes_[tail_++ & sq_mask_]; }
 
   /// Submits what was taken and waits for at least one completion.
-  void submit_and_wait() noexcept {
+  void submit_and_wait() noexcept { submit(1); }
+  /// Submits what was taken, and waits for so many.
+  void submit(unsigned wait_for) noexcept {
     __atomic_store_n(sq_tail_, tail_, __ATOMIC_RELEASE);
     const unsigned number = tail_ - submitted_;
-    const long taken = enter(number, 1, enter_flags_);
+    const long taken = enter(number, wait_for, enter_flags_);
     ++enters_;
     if (taken == static_cast<long>(number)) [[likely]]
       submitted_ = tail_;
@@ -49,6 +54,12 @@ class raw_ring {
     __atomic_store_n(cq_head_, head, __ATOMIC_RELEASE);
   }
 
+  /// Whether there is something to hand over or, with `tell_of_work`, to take.
+  [[nodiscard]] bool wants_enter() const noexcept {
+    return tail_ != submitted_ ||
+           (__atomic_load_n(sq_flags_, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+  }
+  [[nodiscard]] int descriptor() const noexcept { return ring_fd_; }
   [[nodiscard]] std::uint64_t enters() const noexcept { return enters_; }
 
  private:
@@ -62,6 +73,7 @@ class raw_ring {
   io_uring_sqe* sqes_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
   unsigned* sq_tail_ = nullptr;
+  unsigned* sq_flags_ = nullptr;
   unsigned* cq_head_ = nullptr;
   unsigned* cq_tail_ = nullptr;
   unsigned enter_flags_ = IORING_ENTER_GETEVENTS;

@@ -11,10 +11,10 @@ std::vector<trace_buffer::slot> trace_buffer::read(std::uint64_t& lost) const {
   std::vector<slot> copy;
   copy.reserve(end - begin);
   for (std::uint64_t n = begin; n < end; ++n) {
-    const stored& s = slots_[n & (capacity_ - 1)];
+    slot& s = slots_[n & (capacity_ - 1)];
     // Acquire: pairs with the release in `add`.
-    const std::uint64_t first = s.first.load(std::memory_order_acquire);
-    copy.push_back({first, s.second.load(std::memory_order_acquire)});
+    const std::uint64_t first = word(s.first).load(std::memory_order_acquire);
+    copy.push_back({first, word(s.second).load(std::memory_order_acquire)});
   }
   const std::uint64_t touched = reserved_.load(std::memory_order_acquire);
   const std::uint64_t safe = std::min(end, touched > capacity_ ? touched - capacity_ : 0);

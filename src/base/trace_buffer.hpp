@@ -10,13 +10,18 @@
 // whole capacity older than that cannot have been overwritten meanwhile, the rest is thrown away.
 // The words are stored with release, after `reserved_`, and read with acquire, before it: a reader
 // that has seen a word of a newer slot also sees that its block was reserved.
+//
+// The memory comes zeroed by the system, page by page as it is written: a runtime takes its buffer
+// in the middle of its work, and must not stand still for writing all of it.
 #pragma once
 
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <vector>
 
 namespace parkring::base {
@@ -29,16 +34,18 @@ class trace_buffer {
   };
 
   explicit trace_buffer(std::size_t bytes)
-      : capacity_(std::bit_ceil(bytes / sizeof(stored) < least ? least : bytes / sizeof(stored))),
-        slots_(std::make_unique<stored[]>(capacity_)) {}
+      : capacity_(std::bit_ceil(bytes / sizeof(slot) < least ? least : bytes / sizeof(slot))),
+        slots_(static_cast<slot*>(std::calloc(capacity_, sizeof(slot)))) {
+    if (slots_ == nullptr) throw std::bad_alloc();
+  }
 
   // ---- the writer ----
   [[gnu::always_inline]] void add(std::uint64_t first, std::uint64_t second) noexcept {
     if (next_ == reserved_by_us_) [[unlikely]]
       reserve();
-    stored& s = slots_[next_++ & (capacity_ - 1)];
-    s.first.store(first, std::memory_order_release);    // pairs with the loads in `read`
-    s.second.store(second, std::memory_order_release);  // likewise
+    slot& s = slots_[next_++ & (capacity_ - 1)];
+    word(s.first).store(first, std::memory_order_release);    // pairs with the loads in `read`
+    word(s.second).store(second, std::memory_order_release);  // likewise
   }
   void publish() noexcept {
     published_.store(next_, std::memory_order_release);  // pairs with the load in `read`
@@ -49,9 +56,9 @@ class trace_buffer {
   [[nodiscard]] std::vector<slot> read(std::uint64_t& lost) const;
 
  private:
-  struct stored {
-    std::atomic<std::uint64_t> first;
-    std::atomic<std::uint64_t> second;
+  using word = std::atomic_ref<std::uint64_t>;
+  struct freed {
+    void operator()(slot* s) const noexcept { std::free(s); }
   };
   static constexpr std::size_t least = 1024, block = 64;
 
@@ -61,7 +68,7 @@ class trace_buffer {
   }
 
   const std::size_t capacity_;
-  std::unique_ptr<stored[]> slots_;
+  const std::unique_ptr<slot[], freed> slots_;
   std::uint64_t next_ = 0;
   std::uint64_t reserved_by_us_ = 0;
   std::atomic<std::uint64_t> reserved_{0};

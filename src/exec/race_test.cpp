@@ -2,10 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
+#include <iterator>
+#include <list>
 #include <memory>
+#include <ranges>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -192,6 +198,59 @@ TEST(Race, of_a_vector_takes_awaitables_without_value_and_throws_what_the_first_
   };
   run(body());
 }
+
+TEST(Race, of_a_range_that_makes_its_awaitables_as_it_goes) {
+  auto body = []() -> task<> {
+    int made = 0;
+    const auto make = [&](int n) {
+      ++made;
+      return after_turns(n, 10 * n);
+    };
+    auto parts = std::views::iota(1, 6) | std::views::reverse | std::views::transform(make);
+    auto racing = race(parts);
+    EXPECT_EQ(made, 5) << "it was read at once";
+    const auto first = co_await std::move(racing);
+    EXPECT_EQ(first.index, 4u);
+    EXPECT_EQ(first.value, 10);
+  };
+  run(body());
+}
+
+TEST(Race, of_containers_that_are_handed_over) {
+  auto held = std::make_shared<int>(1);
+  auto body = [&]() -> task<> {
+    std::list<task<int>> some;
+    some.push_back(waits(held));
+    some.push_back(after_turns(1, 7));
+    EXPECT_EQ((co_await race(std::move(some))).value, 7);
+    EXPECT_EQ(held.use_count(), 1);
+    std::array<task<int>, 2> two{waits(held), after_turns(1, 8)};
+    EXPECT_EQ((co_await race(std::move(two))).value, 8);
+    task<int> three[] = {waits(held), waits(held), after_turns(1, 9)};
+    EXPECT_EQ((co_await race(std::move(three))).index, 2u);
+    EXPECT_EQ(held.use_count(), 1);
+    std::vector<task<int>> moved;
+    moved.push_back(waits(held));
+    moved.push_back(after_turns(1, 6));
+    const auto first = std::make_move_iterator(moved.begin());
+    std::ranges::subrange some_of(first, std::make_move_iterator(moved.end()));
+    EXPECT_EQ((co_await race(some_of)).value, 6);
+    EXPECT_EQ(held.use_count(), 1);
+  };
+  run(body());
+}
+
+// What may be raced, and what belongs to somebody else.
+template <class R>
+concept can_race = requires(R&& range) {
+  race(std::forward<R>(range));
+};
+using tasks = std::vector<task<int>>;
+static_assert(can_race<tasks> && can_race<std::list<task<int>>>);
+static_assert(can_race<std::array<task<int>, 2>> && can_race<task<int>[2]>);
+static_assert(!can_race<tasks&> && !can_race<const tasks> && !can_race<std::list<task<int>>&>);
+static_assert(!can_race<std::span<task<int>>> && !can_race<std::ranges::ref_view<tasks>>);
+static_assert(!can_race<std::vector<int>> && !can_race<std::string>);
 
 }  // namespace
 }  // namespace parkring

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -80,20 +81,32 @@ TEST(Trace, a_wake_by_another_thread_shows) {
   {
     trace::session recording(out);
     runtime rt;
-    event e;
+    event posted;
+    std::atomic<bool> end{false};
+    // A post wakes nobody when it comes while the runtime has a turn: the one that did is counted.
     std::thread other([&, far = rt.remote()] {
-      // Each meets a runtime that sleeps, or is slow: one that sleeps is enough.
-      for (int i = 0; i < 50; ++i) {
-        std::this_thread::sleep_for(2ms);
-        (void)far.post([] {});
+      for (int i = 0; i < 20'000 && !end; ++i) {
+        (void)far.post([&] { posted.set(); });
+        std::this_thread::sleep_for(500us);
       }
-      (void)far.post([&] { e.set(); });
+      (void)far.post([&] { end = true, posted.set(); });
     });
-    rt.run([](event& ev) -> task<> { co_await ev.wait(); }, std::ref(e));
+    rt.run(
+        [](runtime& self, event& e, std::atomic<bool>& ended) -> task<> {
+          while (self.counters().wakes == 0 && !ended) {
+            co_await e.wait();
+            e.reset();
+          }
+          ended = true;
+          co_await nop();  // one more enter, which tells of what was counted just now
+        },
+        std::ref(rt), std::ref(posted), std::ref(end));
     other.join();
+    ASSERT_GT(rt.counters().wakes, 0u);
   }
   EXPECT_EQ(checked(out), 0);
   EXPECT_TRUE(has(contents(out), "\"name\":\"enter\""));
+  EXPECT_TRUE(has(contents(out), "\"name\":\"woken\""));
 }
 
 TEST(Trace, begins_and_ends_while_runtimes_run) {

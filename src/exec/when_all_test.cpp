@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <list>
 #include <memory>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -137,6 +140,38 @@ TEST(WhenAll, of_a_vector_drops_the_others_when_one_fails) {
       EXPECT_EQ(held.use_count(), 1);
     }
     EXPECT_TRUE(caught);
+  };
+  run(body());
+}
+
+TEST(WhenAll, of_a_range_gives_a_vector_in_order) {
+  auto body = []() -> task<> {
+    const auto make = [](int n) { return after_turns(5 - n, n); };
+    const auto values = co_await when_all(std::views::iota(0, 4) | std::views::transform(make));
+    EXPECT_TRUE(std::ranges::equal(values, std::views::iota(0, 4)));
+    const auto sleeps = [](int) { return sleep_for(1us); };
+    co_await when_all(std::views::iota(0, 3) | std::views::transform(sleeps));
+    std::list<task<int>> some;
+    some.push_back(after_turns(2, 5));
+    some.push_back(after_turns(1, 6));
+    const auto two = co_await when_all(std::move(some));
+    EXPECT_TRUE(std::ranges::equal(two, std::views::iota(5, 7)));
+    co_await when_all(std::list<task<>>());
+  };
+  run(body());
+}
+
+TEST(WhenAll, of_a_range_that_throws_while_it_is_read_begins_nothing) {
+  auto held = std::make_shared<int>(1);
+  auto body = [&]() -> task<> {
+    const auto make = [&](int n) {
+      if (n == 2) throw std::logic_error("no such part");
+      return waits(held);
+    };
+    EXPECT_THROW((void)when_all(std::views::iota(0, 4) | std::views::transform(make)),
+                 std::logic_error);
+    EXPECT_EQ(held.use_count(), 1);
+    co_return;
   };
   run(body());
 }

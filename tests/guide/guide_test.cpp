@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <thread>
 #include <utility>
@@ -104,12 +105,10 @@ TEST_F(Guide, an_aborted_task_is_gone_when_abort_returns) {
 // ---- 04-many-at-once ----
 
 pr::task<std::vector<std::string>> read_all(std::vector<std::filesystem::path> paths) {
-  std::vector<pr::task<std::string>> reads;
-  for (auto& p : paths) reads.push_back(pr::fs::read_file(p));
-  co_return co_await pr::when_all(std::move(reads));
+  co_return co_await pr::when_all(paths | std::views::transform(pr::fs::read_file));
 }
 
-TEST_F(Guide, a_vector_of_tasks_gives_a_vector_of_values) {
+TEST_F(Guide, a_range_of_tasks_gives_a_vector_of_values) {
   pr::run(pr::fs::write_file(path("a"), "one"));
   pr::run(pr::fs::write_file(path("b"), "two"));
   EXPECT_EQ(pr::run(read_all({path("a"), path("b")})), (std::vector<std::string>{"one", "two"}));

@@ -287,6 +287,8 @@ TEST_F(BadInput, no_descriptor_left) {
     for (int tries = 0; tries < 1'000 && !again; ++tries) {
       if (auto opened = rt.run(pr::as_result(pr::fs::open(file_))))
         again = std::move(*opened);
+      else if (opened.error().code() != std::errc::too_many_files_open)
+        throw pr::io_error(opened.error());
       else
         rt.run(pr::sleep_for(std::chrono::milliseconds(1)));
     }
@@ -303,6 +305,16 @@ TEST_F(BadInput, no_descriptor_left) {
   EXPECT_EQ(r.status, 0) << r;
   EXPECT_THAT(r.output, names("open", "file", "EMFILE", "raise it (ulimit -n)"));
   EXPECT_THAT(r.output, AllOf(HasSubstr("io_uring_setup"), HasSubstr("ulimit -n")));
+}
+
+// What a runtime needs it has taken when it is made, so that a program may count on the rest.
+TEST_F(BadInput, a_runtime_takes_no_descriptor_later) {
+  pr::runtime rt;
+  const int before = open_descriptors();
+  rt.run(pr::sleep_for(std::chrono::milliseconds(1)));  // others may wake it from here on
+  EXPECT_EQ(open_descriptors(), before);
+  rt.run(pr::blocking([far = rt.remote()] { (void)far.post([] {}); }));
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST_F(BadInput, no_memory_may_be_locked) {

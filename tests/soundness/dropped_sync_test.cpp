@@ -107,6 +107,59 @@ TEST(DroppedSync, values_of_a_channel_are_received_or_destroyed) {
   EXPECT_EQ(value.use_count(), 1);
 }
 
+TEST(DroppedSync, values_of_an_unbounded_channel_are_received_or_destroyed) {
+  auto value = std::make_shared<int>(1);
+  EXPECT_GT(drop_everywhere([&]() -> pr::task<> {
+              return [](std::shared_ptr<int> v) -> pr::task<> {
+                auto [tx, rx] = pr::unbounded_channel<std::shared_ptr<int>>();
+                auto receives = pr::spawn(
+                    [](pr::channel_receiver<std::shared_ptr<int>> from) -> pr::task<> {
+                      (void)co_await from.receive();
+                      (void)co_await pr::timeout(20us, from.receive());
+                    },
+                    rx);
+                co_await pr::yield();
+                for (int i = 0; i < 5; ++i) tx.send(v);
+                (void)co_await pr::race(rx.receive(), pr::nop());
+                { const auto gone = std::move(tx); }
+                co_await std::move(receives);
+                while ((co_await rx.next()).has_value()) {
+                }
+              }(value);
+            }),
+            20u);
+  EXPECT_EQ(value.use_count(), 1);
+}
+
+TEST(DroppedSync, a_latch_and_a_condition_that_is_looked_at_leave_nothing) {
+  EXPECT_GT(drop_everywhere([]() -> pr::task<> {
+              pr::latch l(3);
+              pr::mutex m;
+              pr::condition changed;
+              int ready = 0;
+              const auto part = [&]() -> pr::task<> {
+                auto held = co_await m.lock();
+                co_await changed.wait(held, [&] { return ready == 1; });
+                held.unlock();
+                co_await l.arrive_and_wait();
+              };
+              auto one = pr::spawn(part), two = pr::spawn(part);
+              co_await pr::yield();
+              {
+                const auto held = co_await m.lock();
+                changed.notify_all();
+                co_await pr::yield();
+                ready = 1;
+                changed.notify_one();
+                changed.notify_one();
+              }
+              co_await l.arrive_and_wait();
+              co_await std::move(one);
+              co_await std::move(two);
+            }),
+            20u);
+}
+
 TEST(DroppedSync, what_goes_to_everybody_leaves_nothing) {
   EXPECT_GT(drop_everywhere([]() -> pr::task<> {
               auto [tx, rx] = pr::broadcast<int>(2);

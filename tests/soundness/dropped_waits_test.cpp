@@ -5,6 +5,9 @@
 
 #include <chrono>
 #include <functional>
+#include <list>
+#include <ranges>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -97,6 +100,23 @@ TEST(DroppedWaits, races_leave_nothing) {
     (void)co_await pr::race(pr::sleep_for(1h), pr::nop(), number_after(1, 1h));
     try {
       (void)co_await pr::race(throwing(), number_after(2, 1h));
+      ADD_FAILURE() << "the error was lost";
+    } catch (const std::runtime_error&) {
+    }
+  });
+}
+
+TEST(DroppedWaits, ranges_of_awaitables_leave_nothing) {
+  drop_everywhere([]() -> pr::task<> {
+    const auto make = [](int n) { return number_after(n, std::chrono::microseconds(10 * n)); };
+    auto numbers = std::views::iota(1, 4) | std::views::transform(make);
+    EXPECT_EQ((co_await pr::when_all(numbers)).size(), 3u);
+    EXPECT_EQ((co_await pr::race(numbers)).value, 1);
+    std::list<pr::task<int>> some;
+    some.push_back(number_after(1, 1h));
+    some.push_back(throwing());
+    try {
+      (void)co_await pr::when_all(std::move(some));
       ADD_FAILURE() << "the error was lost";
     } catch (const std::runtime_error&) {
     }

@@ -1,9 +1,6 @@
 // Everything at once, by chance, on kernels that are real: several runtimes, each on a thread of
 // its own, read, write, wait, abort, post to each other and end in the midst of it. What each may
-// see is checked as it goes, and afterwards nothing may be left.
-//
-//   PARKRING_SOAK_SECONDS=N  all kernels together as long as that, from a seed that is new each
-//   time PARKRING_STRESS_SEED=N   this seed; threads meet differently each time all the same
+// see is checked as it goes, and afterwards nothing may be left. How long: see settings.hpp.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,6 +21,7 @@
 
 #include <parkring/parkring.hpp>
 
+#include "stress/settings.hpp"
 #include "support/scratch.hpp"
 #include "support/watched_memory.hpp"
 
@@ -46,27 +43,8 @@ namespace {
 
 constexpr std::size_t size = 8192;
 constexpr unsigned threads = 3;
-constexpr unsigned kernels = 2;
 
 char byte_at(std::size_t i) { return static_cast<char>('a' + i / 64 % 26); }
-
-const char* setting(const char* name) {
-  const char* const text = std::getenv(name);
-  return text != nullptr && *text != '\0' ? text : nullptr;
-}
-
-std::chrono::milliseconds time_for_each_kernel() {
-  const char* const soak = setting("PARKRING_SOAK_SECONDS");
-  const long all = soak != nullptr ? std::strtol(soak, nullptr, 10) * 1000 : 2000;
-  return std::chrono::milliseconds(all / kernels);
-}
-
-std::uint64_t first_seed() {
-  if (const char* const chosen = setting("PARKRING_STRESS_SEED"))
-    return std::strtoull(chosen, nullptr, 10);
-  if (setting("PARKRING_SOAK_SECONDS") == nullptr) return 1;
-  return std::random_device()();
-}
 
 // Goes with a posted function: that has ended when this has.
 class ending {

@@ -44,7 +44,9 @@ std::unique_ptr<backend> backend::make(int& error) noexcept {
   try {
     auto home = std::make_shared<channel>(std::move(event));
     std::unique_ptr<backend> b(new backend(std::move(epoll), std::move(home)));
-    return b;
+    if (b->watches_.has_reserve()) return b;
+    error = EMFILE;
+    return nullptr;
   } catch (const std::bad_alloc&) {
     error = ENOMEM;
     return nullptr;

@@ -78,12 +78,9 @@ int watches::control(int operation, int number, std::uint32_t index,
 
 // None and errno when there is none.
 base::owned_fd watches::duplicate(int fd, mode m) noexcept {
-  base::owned_fd own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (own || errno != EMFILE) return own;
   if (m == mode::edge && spare_ && is_eventfd(fd) && ::dup3(fd, spare_.get(), O_CLOEXEC) >= 0)
     return std::move(spare_);
-  errno = EMFILE;
-  return own;
+  return base::owned_fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 // The node's index or -errno. The lists have room.

@@ -15,8 +15,9 @@
 // A node that has lost its registration, because there was no memory for another one, tells its
 // watches of an error; whoever then waits again registers it, or learns why that cannot be.
 //
-// One descriptor is kept in reserve, for the eventfd that wakes a runtime: its watch must not fail
-// because the program has opened as many as it may.
+// One descriptor is kept in reserve from the beginning, for the eventfd that wakes a runtime: its
+// watch, which begins with the first sleep, must not fail because the program has opened as many as
+// it may, nor take the last one from the program, which had reason to count on it.
 //
 // Places have generations: an event for a watch that has ended meanwhile is told from one for its
 // successor.
@@ -47,6 +48,8 @@ class watches {
 
   /// `epoll` belongs to the caller.
   explicit watches(int epoll) noexcept;
+  /// False when there was no descriptor for the reserve.
+  [[nodiscard]] bool has_reserve() const noexcept { return static_cast<bool>(spare_); }
   watches(const watches&) = delete;
   watches& operator=(const watches&) = delete;
   ~watches();
