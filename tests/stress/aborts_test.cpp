@@ -2,7 +2,8 @@
 // them at random. What they share may not suffer: no permit, lock or value is lost, and afterwards
 // nothing is in flight.
 //
-//   runtimes   each on a thread of its own; it keeps spawning victims, and hands their handles over
+//   runtimes   each on a thread of its own, and some with several workers; it keeps spawning
+//              victims, on any worker, and hands their handles over
 //   victims    wait, one thing after the other, for what all share, until somebody drops them
 //   droppers   threads without a runtime, which take a handle at random and end its task
 // How long: see settings.hpp.
@@ -26,6 +27,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <parkring/parkring.hpp>
@@ -78,6 +80,8 @@ class counted {
   Count& count_;
 };
 
+using handle = std::variant<pr::join_handle<void>, pr::remote_handle<void>>;
+
 struct common {
   explicit common(pr::kernel_choice k)
       : kernel(k), others({.shards = 2, .pin = false, .runtime = {.kernel = k}}) {}
@@ -112,11 +116,11 @@ struct common {
   pr::shards others;
 
   // ---- the handles ----
-  void hand_over(pr::join_handle<void> h) {
+  void hand_over(handle h) {
     const std::lock_guard guard(bin_lock_);
     bin_.push_back(std::move(h));
   }
-  std::optional<pr::join_handle<void>> take(std::uint64_t chance) {
+  std::optional<handle> take(std::uint64_t chance) {
     const std::lock_guard guard(bin_lock_);
     if (bin_.empty()) return std::nullopt;
     std::swap(bin_[chance % bin_.size()], bin_.back());
@@ -127,14 +131,14 @@ struct common {
 
  private:
   std::mutex bin_lock_;
-  std::vector<pr::join_handle<void>> bin_;
+  std::vector<handle> bin_;
 };
 
 // What one runtime's tasks have to themselves.
 struct home {
   common& all;
-  std::mt19937_64 chance;
-  int ends[2] = {-1, -1};  // of a pipe
+  std::atomic<std::uint64_t> chance;  // tasks of several workers ask for it
+  int ends[2] = {-1, -1};             // of a pipe
 
   home(common& c, std::uint64_t seed) : all(c), chance(seed) {
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
@@ -145,7 +149,12 @@ struct home {
     ::close(ends[0]);
     ::close(ends[1]);
   }
-  std::uint64_t below(std::uint64_t n) { return chance() % n; }
+  std::uint64_t below(std::uint64_t n) {  // splitmix64
+    std::uint64_t x = chance.fetch_add(0x9e37'79b9'7f4a'7c15u, std::memory_order_relaxed);
+    x = (x ^ (x >> 30)) * 0xbf58'476d'1ce4'e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d0'49bb'1331'11ebu;
+    return (x ^ (x >> 31)) % n;
+  }
   bool one_in(std::uint64_t n) { return below(n) == 0; }
   std::chrono::microseconds moment() {
     return std::chrono::microseconds(below(one_in(8) ? 1'000 : 60));
@@ -353,7 +362,10 @@ pr::task<> one_step(home& h, int depth) {
 }
 
 pr::task<> victim(home& h) {
-  for (;;) co_await one_step(h, 2);
+  for (;;) {
+    co_await one_step(h, 2);
+    if (h.one_in(4)) co_await pr::yield_anywhere();
+  }
 }
 
 // ---- who lets them live, and who ends them ----
@@ -365,7 +377,10 @@ pr::task<> keep_spawning(home& h, std::atomic<int>& alive, wall::time_point unti
   };
   while (wall::now() < until) {
     while (alive < static_cast<int>(victims)) {
-      h.all.hand_over(pr::spawn(body, std::ref(h), std::ref(alive)));
+      if (h.one_in(2))
+        h.all.hand_over(pr::spawn(body, std::ref(h), std::ref(alive)));
+      else
+        h.all.hand_over(pr::spawn_anywhere(body, std::ref(h), std::ref(alive)));
       co_await pr::yield();
     }
     co_await nap(h);
@@ -375,7 +390,9 @@ pr::task<> keep_spawning(home& h, std::atomic<int>& alive, wall::time_point unti
 void live(common& all, std::uint64_t seed) {
   home h(all, seed);
   std::atomic<int> alive{0};
-  pr::runtime rt({.blocking_threads = 1, .kernel = all.kernel});
+  pr::runtime rt({.blocking_threads = 1,
+                  .workers = h.one_in(2) ? 1 : 1 + static_cast<unsigned>(h.below(3)),
+                  .kernel = all.kernel});
   const auto life = std::chrono::milliseconds(50 + h.below(200));
   rt.run(keep_spawning(h, alive, std::min(all.until, wall::now() + life)));
   if (h.one_in(3)) return;  // the runtime ends before its victims
@@ -410,10 +427,10 @@ void drop_again_and_again(common& all, std::uint64_t seed) {
       ++all.drops;
       switch (chance() % 4) {
         case 0:
-          h->abort();
+          std::visit([](auto& one) { one.abort(); }, *h);
           break;
         case 1:
-          h->request_stop();
+          std::visit([](auto& one) { one.request_stop(); }, *h);
           break;
         default:
           break;
