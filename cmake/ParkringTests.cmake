@@ -50,6 +50,11 @@ function(parkring_test_program name labels)
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     # A test runs for moments and compiles for longer: the library is optimised, its tests little.
     target_compile_options(${name} PRIVATE -O1)
+    if(name STREQUAL "model")
+      # Millions of states: what goes through them is optimised, and so has no share in the header.
+      set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/model/explorer.cpp" PROPERTIES
+        COMPILE_OPTIONS -O3 SKIP_PRECOMPILE_HEADERS ON)
+    endif()
   endif()
   # What nearly every test includes, parsed once for all programs.
   get_property(first GLOBAL PROPERTY parkring_first_test)
@@ -99,6 +104,9 @@ function(parkring_test_programs folder prefix)
   list(REMOVE_ITEM names misuse consumer tools foreign)
   if(NOT PARKRING_BUILD_EXAMPLES)
     list(REMOVE_ITEM names examples)  # they link what the examples are made of
+  endif()
+  if(PARKRING_SANITIZE)
+    list(REMOVE_ITEM names model)  # one thread, a long jump for each step: minutes, and nothing to see
   endif()
   foreach(name IN LISTS names)
     set(own ${sources})

@@ -49,8 +49,7 @@ waker::waker(op::operations& ops) : ops_(ops), watch_(ops.acquire(watch_type)) {
 }
 
 void waker::unpark() noexcept {
-  // acq_rel: pairs with the exchange in begin_sleep().
-  if (state_.exchange(notified, std::memory_order_acq_rel) != sleeping) return;
+  if (!state_.unpark()) return;
   wakes.fetch_add(1, std::memory_order_relaxed);
   ops_.ring().served_by().signal_event(event_.get());
 }

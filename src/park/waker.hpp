@@ -3,15 +3,8 @@
 // Contract: an `unpark` before a park makes the next park return at once; spurious returns are
 // legal; several unparks may be one.
 //
-// Protocol. `state_` is one of
-//   awake      the thread runs; an unpark needs no system call
-//   sleeping   the thread is, or is about to be, inside a blocking `enter`
-//   notified   an unpark came since the last look
-// The sleeper exchanges in `sleeping` and reads what was there; an unparker exchanges in `notified`
-// and reads what was there. Both are read-modify-writes of one word, so exactly one of them comes
-// first: either the sleeper sees `notified` and does not sleep, or the unparker sees `sleeping` and
-// signals the event, which ends the sleep. `awake` is stored plainly after a sleep; it may cover a
-// `notified`, but only one whose unparker saw `sleeping` and has signalled the event.
+// Protocol: base/park_state.hpp. Who finds the thread asleep signals the event, which ends the
+// sleep.
 //
 // A host that waits instead of the ring (`driver::leave_to_host`) sleeps by the same state. Where
 // the kernel can signal the event for completions too, the host watches the event itself, clears it
@@ -28,6 +21,7 @@
 #include <cstdint>
 
 #include "base/owned_fd.hpp"
+#include "base/park_state.hpp"
 #include "op/operations.hpp"
 
 namespace parkring::park {
@@ -44,19 +38,15 @@ class waker {
   /// Before blocking: false means do not block. Arms the watch.
   [[nodiscard]] bool begin_sleep() noexcept {
     be_armed();
-    // acq_rel: pairs with the exchange in unpark().
-    if (state_.exchange(sleeping, std::memory_order_acq_rel) == notified) [[unlikely]] {
-      state_.store(awake, std::memory_order_relaxed);
-      return false;
-    }
-    return true;
+    return state_.begin_sleep();
   }
   /// What `begin_sleep` does first; for who must submit it before.
   void be_armed() noexcept {
     if (!armed_) [[unlikely]]
       arm();
   }
-  void end_sleep() noexcept { state_.store(awake, std::memory_order_relaxed); }
+  /// After it, and before the look at what was made.
+  void end_sleep() noexcept { state_.end_sleep(); }
 
   /// Lets a host wait: the descriptor that it watches, or -errno. Where that is the event itself
   /// the ring does not watch it. Before the first sleep.
@@ -71,12 +61,10 @@ class waker {
   std::atomic<std::uint64_t> wakes{0};  // signals of the event: unparks of a sleeper
 
  private:
-  enum : int { awake, sleeping, notified };
-
   void arm() noexcept;
   static const detail::record_type watch_type;
 
-  std::atomic<int> state_{awake};
+  base::park_state state_;
   bool armed_ = false;  // the watch is submitted, or a host watches the event
   bool stopping_ = false;
   base::owned_fd event_;

@@ -44,8 +44,7 @@ bool channel::send(parcel& p) noexcept {
   any_.store(true, std::memory_order_relaxed);
   // Release: `any_` before the flag. Pairs with the fetch_and of enter, which looks after it.
   __atomic_fetch_or(flags_, abi::sq_taskrun, __ATOMIC_RELEASE);
-  // acq_rel: pairs with the exchange in begin_sleep().
-  if (state_.exchange(notified, std::memory_order_acq_rel) != sleeping) return true;
+  if (!state_.unpark()) return true;
   const std::uint64_t one = 1;
   while (::write(event_.get(), &one, sizeof one) < 0 && errno == EINTR) {
   }
@@ -60,13 +59,6 @@ parcel* channel::take() noexcept {
   last_ = nullptr;
   any_.store(false, std::memory_order_relaxed);
   return std::exchange(first_, nullptr);
-}
-
-bool channel::begin_sleep() noexcept {
-  // acq_rel: pairs with the exchange in send().
-  if (state_.exchange(sleeping, std::memory_order_acq_rel) != notified) return true;
-  end_sleep();
-  return false;
 }
 
 }  // namespace parkring::kernel::threads

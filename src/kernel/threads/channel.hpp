@@ -3,13 +3,8 @@
 // Workers and other rings put parcels in; the ring's thread takes all of them at once. Whoever puts
 // one in raises `sq_taskrun` in the ring's shared flags, so that a busy run loop knows to enter.
 //
-// Sleep: `state_` is one of
-//   awake      the ring's thread runs; a parcel needs no system call
-//   sleeping   it waits, or is about to
-//   notified   a parcel came since the last look
-// Sleeper and sender each exchange their value in and read what was there, so one of them comes
-// first: the sleeper sees `notified` and does not sleep, or the sender sees `sleeping` and writes
-// the eventfd. The eventfd is watched edge-triggered and never read.
+// Sleep: base/park_state.hpp. Who finds the ring's thread asleep writes the eventfd, which is
+// watched edge-triggered and never read.
 //
 // `mutex_` guards the list, `flags_` and the eventfd: once `close` has returned, nobody touches the
 // ring's memory, and what comes later is thrown away by who brings it.
@@ -20,6 +15,7 @@
 #include <mutex>
 
 #include "base/owned_fd.hpp"
+#include "base/park_state.hpp"
 #include "kernel/threads/job.hpp"
 
 namespace parkring::kernel::threads {
@@ -42,20 +38,19 @@ class channel {
   /// Ring's thread: the parcels since the last take, oldest first.
   [[nodiscard]] parcel* take() noexcept;
   /// Ring's thread, before blocking: false means do not.
-  [[nodiscard]] bool begin_sleep() noexcept;
-  void end_sleep() noexcept { state_.store(awake, std::memory_order_relaxed); }
+  [[nodiscard]] bool begin_sleep() noexcept { return state_.begin_sleep(); }
+  /// After it, and before a `take`.
+  void end_sleep() noexcept { state_.end_sleep(); }
 
   [[nodiscard]] int event() const noexcept { return event_.get(); }
 
  private:
-  enum : int { awake, sleeping, notified };
-
   std::mutex mutex_;
   parcel* first_ = nullptr;
   parcel* last_ = nullptr;
   std::uint32_t* flags_ = nullptr;  // null: closed
   std::atomic<bool> any_{false};    // first_ is not null; a hint outside the lock
-  std::atomic<int> state_{awake};
+  base::park_state state_;
   base::owned_fd event_;
 };
 
