@@ -15,7 +15,6 @@
 #include <parkring/detail/roaming_task.hpp>
 #include <parkring/detail/spawn_site.hpp>
 #include <parkring/detail/thread_bound.hpp>
-#include <parkring/event.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/task.hpp>
 
