@@ -93,23 +93,22 @@ void arm_and_cancel_many(session& run) {
   for (unsigned i = 0; i < n; ++i) pending.emplace_back(context);
   for (unsigned i = 0; i < n; ++i) some.emplace_back(context);
   const auto ignore = [](const boost::system::error_code&) {};
+  many_timers times;
+  const auto arm = [&](asio::steady_timer& timer) {
+    timer.expires_after(std::chrono::nanoseconds(times.wait_ns()));
+    timer.async_wait(ignore);
+  };
+  for (asio::steady_timer& timer : pending) arm(timer);
   while (load* stream = run.next_phase()) {
-    many_timers times;
-    const auto arm = [&](asio::steady_timer& timer) {
-      timer.expires_after(std::chrono::nanoseconds(times.wait_ns()));
-      timer.async_wait(ignore);
-    };
-    context.restart();  // it stops when nothing is left to wait for
-    for (asio::steady_timer& timer : pending) arm(timer);
     while (stream->batch(n)) {
       for (asio::steady_timer& timer : some) arm(timer);
       context.poll();
       for (asio::steady_timer& timer : some) timer.cancel();
       context.poll();
     }
-    for (asio::steady_timer& timer : pending) timer.cancel();
-    context.poll();
   }
+  pending.clear();
+  context.poll();
 }
 
 asio::awaitable<void> sleeper(load& stream, unsigned slot, asio::steady_timer& timer) {

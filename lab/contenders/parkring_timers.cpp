@@ -52,12 +52,9 @@ class sleepers {
 
 // A turn of the loop lies between arming and dropping: a timer that has not seen its end is on no
 // wheel.
-pr::task<void> drive(load& stream, unsigned n, const std::vector<std::uint32_t>* order) {
+pr::task<void> drive(load& stream, sleepers& some, unsigned n, many_timers& times,
+                     const std::vector<std::uint32_t>* order) {
   const auto frame = co_await this_frame();
-  many_timers times;
-  sleepers pending(n), some(n);
-  for (unsigned i = 0; i < n; ++i) pending.arm(i, times.wait_ns(), frame);
-  co_await pr::sleep_for(nanoseconds(1));
   while (stream.batch(n)) {
     for (unsigned i = 0; i < n; ++i) some.arm(i, times.wait_ns(), frame);
     co_await pr::sleep_for(nanoseconds(1));
@@ -66,18 +63,28 @@ pr::task<void> drive(load& stream, unsigned n, const std::vector<std::uint32_t>*
     else
       for (const std::uint32_t i : *order) some.drop(i);
   }
-  for (unsigned i = 0; i < n; ++i) pending.drop(i);
+}
+
+pr::task<void> arm_all(sleepers& pending, unsigned n, many_timers& times) {
+  const auto frame = co_await this_frame();  // none of them will resume it
+  for (unsigned i = 0; i < n; ++i) pending.arm(i, times.wait_ns(), frame);
+  co_await pr::sleep_for(nanoseconds(1));
 }
 
 void run_timers(session& run, bool shuffled) {
+  const unsigned n = run.what().depth;
   pr::runtime rt;
   std::vector<std::uint32_t> order;
-  if (shuffled) order = many_timers().order(run.what().depth);
+  if (shuffled) order = many_timers().order(n);
+  many_timers times;
+  sleepers pending(n), some(n);
+  rt.run(arm_all(pending, n, times));
   while (load* stream = run.next_phase()) {
     const auto before = rt.counters().enters;
-    rt.run(drive(*stream, run.what().depth, shuffled ? &order : nullptr));
+    rt.run(drive(*stream, some, n, times, shuffled ? &order : nullptr));
     run.add_syscalls(rt.counters().enters - before);
   }
+  for (unsigned i = 0; i < n; ++i) pending.drop(i);
 }
 
 }  // namespace
