@@ -10,6 +10,8 @@
 #include <parkring/error.hpp>
 #include <parkring/time.hpp>
 
+#include "exec/reader_choice.hpp"
+
 namespace parkring {
 namespace detail {
 
@@ -71,7 +73,12 @@ runtime_options within_bounds(runtime_options o) noexcept {
 core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
     : options(within_bounds(o)),
       why_this_kernel(std::move(why)),
-      driver(kernel, {.entries = o.entries, .cq_entries = o.completion_entries},
+      reader(choose_reader(o.reader, kernel.direct())),
+      driver(kernel,
+             {.entries = o.entries,
+              .cq_entries = o.completion_entries,
+              .entered_by_others = reader == completion_reader::reader_thread,
+              .deferred = reader != completion_reader::driving_task},
              options.max_operations, ready),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
@@ -80,6 +87,8 @@ core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
   PARKRING_CHECK(o.max_operations > 0, "let the runtime have at least one operation at a time");
   const int answer = driver.ring.bind_to_this_thread();
   if (answer < 0) throw ring::setup_failed(-answer, o.entries);
+  if (reader == completion_reader::reader_thread) driver.read_by_thread();
+  if (reader == completion_reader::driving_task) driver.read_by_reactor();
   steady = driver.ring.real();
   home_ = &detail::home::open(
       *this, ready, [](void* self) noexcept { static_cast<core*>(self)->driver.wake.unpark(); },
@@ -252,6 +261,7 @@ void core::shut_down() noexcept {
   closing = true;
   guests_.leave_all();
   while (detail::task_cell* t = tasks.front()) detail::abort(*t);
+  driver.end_reader();
   const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
   const std::uint64_t give_up = driver.now_ns() + patience;
   driver.wake.stop();
@@ -337,6 +347,13 @@ runtime_counters core::counters() noexcept {
   c.turns = driver.turns;
   c.guest_turns = guests_.turns;
   c.enters = driver.ring.enters;
+  if (const ring::reader_thread* r = driver.reader_if_any()) {
+    c.reader_enters = r->enters.load(std::memory_order_relaxed);
+    c.reader_wakes = r->wakes.load(std::memory_order_relaxed);
+    c.reader_waits = r->waits_for_room.load(std::memory_order_relaxed);
+    c.other_sleeps = r->sleeps;
+  }
+  if (const park::reactor* r = driver.reactor_if_any()) c.other_sleeps = r->waits;
   c.submissions = ops.submissions();
   c.completions = ops.completions;
   c.cancels = ops.cancels;

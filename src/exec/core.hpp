@@ -6,7 +6,8 @@
 //
 // Teardown, in this order and no other:
 //   1. no new work: a task launched from now on is destroyed at once; guests are forgotten;
-//   2. all tasks are destroyed, so no frame is left that a completion could want to resume;
+//   2. all tasks are destroyed, so no frame is left that a completion could want to resume; another
+//      reader of completions ends, and this thread reads them itself from here on;
 //   3. every request becomes an orphan, and is cancelled unless it is left to finish for its
 //      effect: writes to regular files, and sync;
 //   4. the ring is driven until no record is live, at most `shutdown_patience` long; when a quarter
@@ -91,6 +92,7 @@ class core final : public detail::core_base {
 
   const runtime_options options;
   const std::string why_this_kernel;
+  const completion_reader reader;
   park::driver driver;
   op::operations& ops;
   buf::registered_buffers buffers;

@@ -14,6 +14,10 @@ std::string to_string(const runtime_counters& c) {
   add("turns", c.turns);
   add("guest_turns", c.guest_turns);
   add("enters", c.enters);
+  add("reader_enters", c.reader_enters);
+  add("reader_wakes", c.reader_wakes);
+  add("reader_waits", c.reader_waits);
+  add("other_sleeps", c.other_sleeps);
   add("submissions", c.submissions);
   add("completions", c.completions);
   add("resubmissions", c.resubmissions);

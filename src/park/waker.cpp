@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernel/abi.hpp"
+#include "ring/reader_thread.hpp"
 
 namespace parkring::park {
 
@@ -52,6 +53,7 @@ void waker::unpark() noexcept {
   // acq_rel: pairs with the exchange in begin_sleep().
   if (state_.exchange(notified, std::memory_order_acq_rel) != sleeping) return;
   wakes.fetch_add(1, std::memory_order_relaxed);
+  if (through_ != nullptr) return through_->notify();
   ops_.ring().served_by().signal_event(event_.get());
 }
 
