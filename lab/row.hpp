@@ -21,7 +21,8 @@ enum class work {
   drop,
   simulated,
   counters,
-  trace
+  trace,
+  cq_reader
 };
 
 /// Which part of the data file a row reads.
@@ -30,9 +31,11 @@ enum class extent { none, hot_set, whole_file };
 struct row {
   std::string_view name;
   work kind;
-  unsigned depth;  // operations in flight; tasks of the yield, sleep and semaphore rows; pairs of channels
+  unsigned depth;  // operations in flight; tasks of the yield, sleep and semaphore rows; pairs of
+                   // channels
   extent part = extent::none;
   bool direct = false;
+  bool traffic = false;      // beside it sockets are answered, see contenders/parkring_readers.cpp
   bool checksum = false;     // read the extent once, in order, and sum every byte
   std::size_t block = 4096;  // bytes per operation
   unsigned sample_every =
