@@ -70,7 +70,7 @@ runtime_options within_bounds(runtime_options o) noexcept {
 
 }  // namespace
 
-core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
+core::core(const runtime_options& o, kernel::kernel& kernel, std::string why, bool hosted)
     : options(within_bounds(o)),
       why_this_kernel(std::move(why)),
       reader(choose_reader(o.reader, kernel.direct())),
@@ -78,7 +78,7 @@ core::core(const runtime_options& o, kernel::kernel& kernel, std::string why)
              {.entries = o.entries,
               .cq_entries = o.completion_entries,
               .entered_by_others = reader == completion_reader::reader_thread,
-              .deferred = reader != completion_reader::driving_task},
+              .deferred = reader != completion_reader::driving_task && !hosted},
              options.max_operations, ready),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
@@ -111,7 +111,7 @@ void core::show_running(bool yes) noexcept {
   watched_ = watch.wanted();
 }
 
-std::unique_ptr<core> core::make(const runtime_options& options) {
+std::unique_ptr<core> core::make(const runtime_options& options, bool hosted) {
   const auto wanted = [&] {
     switch (options.kernel) {
       case kernel_choice::io_uring:
@@ -126,13 +126,13 @@ std::unique_ptr<core> core::make(const runtime_options& options) {
   ring::choice first = ring::choose_kernel(wanted);
   int error;
   try {
-    return std::make_unique<core>(options, *first.served_by, first.why);
+    return std::make_unique<core>(options, *first.served_by, first.why, hosted);
   } catch (const ring::setup_failed& failure) {
     error = failure.code().value();
     if (!first.instead(error, {})) throw;
   }
   ring::choice next = *first.instead(error, ring::surroundings::read());
-  return std::make_unique<core>(options, *next.served_by, std::move(next.why));
+  return std::make_unique<core>(options, *next.served_by, std::move(next.why), hosted);
 }
 
 core::~core() { shut_down(); }

@@ -39,7 +39,8 @@ namespace parkring::exec {
 
 class core final : public detail::core_base {
  public:
-  core(const runtime_options& options, kernel::kernel& kernel, std::string why_this_kernel);
+  core(const runtime_options& options, kernel::kernel& kernel, std::string why_this_kernel,
+       bool hosted = false);
   core(const core&) = delete;
   core& operator=(const core&) = delete;
   ~core();
@@ -88,7 +89,8 @@ class core final : public detail::core_base {
   }
 
   /// A runtime's core on the kernel that its options, the environment and this machine lead to.
-  [[nodiscard]] static std::unique_ptr<core> make(const runtime_options& options);
+  [[nodiscard]] static std::unique_ptr<core> make(const runtime_options& options,
+                                                  bool hosted = false);
 
   const runtime_options options;
   const std::string why_this_kernel;

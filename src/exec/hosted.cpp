@@ -52,7 +52,7 @@ runtime_options without_reader(runtime_options options) {
 }  // namespace
 
 hosted::hosted(const runtime_options& options)
-    : rt_(without_reader(options)), descriptor_(rt_.core_->make_hosted()) {
+    : rt_(exec::core::make(without_reader(options), true)), descriptor_(rt_.core_->make_hosted()) {
   (void)turn();  // arms what wakes the host
 }
 
