@@ -1,8 +1,10 @@
-# The tests once more on other kernels: one entry for a whole program, whose output tells the rest.
+# The tests once more on other kernels, or with other readers of completions: one entry for a whole program, whose output tells the rest.
 #
 #   threads.PROGRAM   with PARKRING_KERNEL=threads
 #   filtered.PROGRAM  under a seccomp filter that forbids io_uring: the library must choose threads
 #                     by itself. Skipped where no filter can be installed.
+#   reader_thread.PROGRAM  with PARKRING_READER=thread: another thread reads completions
+#   driving_task.PROGRAM   with PARKRING_READER=task: they are read out of an epoll loop
 #   sim.PROGRAM       every test in a simulated world of its own (tests/support/machine.hpp)
 #
 # Tests that are about Linux's own rings, or about what a simulated machine does not have, skip and
@@ -37,6 +39,25 @@ foreach(program IN ITEMS unit_op unit_park unit_exec unit_fs unit_sync unit_shar
   parkring_test_group(filtered.${program} "filtered"
     no-io-uring $<TARGET_FILE:${program}> ${only_once})
   parkring_in_filter(filtered.${program})
+endforeach()
+
+# The other readers of completions, with what meets them and does not take long.
+set(other_readers "${only_once}:DumpOnSignal*:Trace*:Generator*:*CompletionReader*")
+set(other_readers_soundness "--gtest_filter=DroppedReads*:DroppedWaits*:*Teardown*:Overflow.*:Wakes*:Fork*-Fork.a_child_drops*")
+foreach(program IN ITEMS unit_exec unit_fs unit_sync unit_proc soundness)
+  set(filter "${other_readers}")
+  if(DEFINED other_readers_${program})
+    set(filter "${other_readers_${program}}")
+  endif()
+  if(NOT TARGET ${program})
+    continue()
+  endif()
+  foreach(reader IN ITEMS reader_thread driving_task)
+    string(REGEX REPLACE "reader_|driving_" "" value ${reader})
+    parkring_test_group(${reader}.${program} "readers" ${program} ${filter})
+    set_tests_properties(${reader}.${program} PROPERTIES
+      ENVIRONMENT_MODIFICATION "PARKRING_READER=set:${value};${threads_after_fork}")
+  endforeach()
 endforeach()
 
 # Worlds of five seeds, with other latencies and other winners of races.

@@ -27,6 +27,13 @@ inline std::uint64_t user_ns() noexcept {
          static_cast<std::uint64_t>(used.ru_utime.tv_usec) * 1'000U;
 }
 
+/// The context switches of this process's threads, those by their own will and others.
+inline std::uint64_t context_switches() noexcept {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  return static_cast<std::uint64_t>(used.ru_nvcsw + used.ru_nivcsw);
+}
+
 /// The cheapest monotonic counter of the processor; ns_per_tick() says how fast it runs.
 inline std::uint64_t ticks() noexcept {
 #if defined(__x86_64__)

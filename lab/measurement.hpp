@@ -14,6 +14,7 @@ struct measurement {
   double cpu_ns_per_op = unknown;
   double user_ns_per_op = unknown;  // of them in user space, as far as the kernel knows
   double syscalls_per_op = unknown;
+  double switches_per_op = unknown;  // context switches of all threads, wanted and unwanted ones
   double allocs_per_op = unknown;
   double share = 1.0;  // the part of the extent that a checksum row got through
 };

@@ -45,10 +45,11 @@ std::string table_line(const result& line) {
   if (!line.failure.empty())
     return formatted("  %-20s failed: %.180s\n", line.contender.c_str(), line.failure.c_str());
   const measurement& m = line.figures;
-  return formatted("  %-20s %9s %10s %10s %10s %9s %9s %7s %7s\n", line.contender.c_str(),
+  return formatted("  %-20s %9s %10s %10s %10s %9s %9s %9s %7s %7s\n", line.contender.c_str(),
                    with_unit(m.ops_per_s, false).c_str(), with_unit(m.p50_ns, true).c_str(),
                    with_unit(m.p99_ns, true).c_str(), with_unit(m.cpu_ns_per_op, true).c_str(),
-                   count(m.syscalls_per_op).c_str(), count(m.allocs_per_op).c_str(),
+                   count(m.syscalls_per_op).c_str(), count(m.switches_per_op).c_str(),
+                   count(m.allocs_per_op).c_str(),
                    std::isnan(line.ratio) ? "-" : formatted("%.3f", line.ratio).c_str(),
                    percent(line.spread).c_str());
 }
@@ -73,8 +74,9 @@ std::string as_text(const results& all) {
   for (const result& line : all.lines) {
     if (line.row != row) {
       row = line.row;
-      text += formatted("\n%-22s %9s %10s %10s %10s %9s %9s %7s %7s\n", row.c_str(), "op/s", "p50",
-                        "p99", "CPU/op", "calls/op", "allocs/op", "ratio", "spread");
+      text +=
+          formatted("\n%-22s %9s %10s %10s %10s %9s %9s %9s %7s %7s\n", row.c_str(), "op/s", "p50",
+                    "p99", "CPU/op", "calls/op", "switch/op", "allocs/op", "ratio", "spread");
     }
     text += table_line(line);
   }
@@ -96,6 +98,7 @@ std::string as_json(const std::vector<result>& lines) {
             ", \"cpu_ns_per_op\": " + number(m.cpu_ns_per_op) +
             ", \"user_ns_per_op\": " + number(m.user_ns_per_op) +
             ", \"syscalls_per_op\": " + number(m.syscalls_per_op) +
+            ", \"switches_per_op\": " + number(m.switches_per_op) +
             ", \"allocs_per_op\": " + number(m.allocs_per_op) +
             ", \"ratio\": " + number(line.ratio) + ", \"rounds\": " + std::to_string(line.rounds) +
             ", \"spread\": " + number(line.spread) + "}";

@@ -18,6 +18,7 @@ result line_of(const char* row, const char* contender) {
   line.figures.p99_ns = 20'000;
   line.figures.cpu_ns_per_op = 505.5;
   line.figures.syscalls_per_op = 0.03125;
+  line.figures.switches_per_op = 0.5;
   line.figures.allocs_per_op = 0;
   line.ratio = 0.97;
   line.rounds = 5;
@@ -30,7 +31,7 @@ TEST(Report, json_has_exactly_the_promised_keys_in_their_order) {
             "[\n  {\"row\": \"read-cached/32\", \"contender\": \"parkring/owned\", "
             "\"ops_per_s\": 1.73e+06, \"p50_ns\": 412, \"p99_ns\": 20000, "
             "\"cpu_ns_per_op\": 505.5, \"user_ns_per_op\": null, \"syscalls_per_op\": 0.03125, "
-            "\"allocs_per_op\": 0, "
+            "\"switches_per_op\": 0.5, \"allocs_per_op\": 0, "
             "\"ratio\": 0.97, \"rounds\": 5, \"spread\": 0.25}\n]\n");
 }
 

@@ -28,7 +28,8 @@ enum class work {
   spawn_2w,
   channel_2w,
   semaphore_2w,
-  read_2w
+  read_2w,
+  cq_reader
 };
 
 /// Which part of the data file a row reads.
@@ -37,9 +38,11 @@ enum class extent { none, hot_set, whole_file };
 struct row {
   std::string_view name;
   work kind;
-  unsigned depth;  // operations in flight; tasks of the yield, sleep and semaphore rows; pairs of channels
+  unsigned depth;  // operations in flight; tasks of the yield, sleep and semaphore rows; pairs of
+                   // channels
   extent part = extent::none;
   bool direct = false;
+  bool traffic = false;      // beside it sockets are answered, see contenders/parkring_readers.cpp
   bool checksum = false;     // read the extent once, in order, and sum every byte
   std::size_t block = 4096;  // bytes per operation
   unsigned sample_every =

@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max() / 4;
 
 load::limits warm_up_limits(const row& what) {
-  if (what.kind != work::read)
+  if (what.part == extent::none)
     return {.operations = 8192, .nanoseconds = 100'000'000, .verify_each = false};
   const std::uint64_t blocks = what.checksum ? 16 : what.direct ? 64 : 2048;
   return {.operations = std::max<std::uint64_t>(blocks, 4ULL * what.depth),
@@ -52,6 +52,7 @@ load* session::next_phase() {
           load::limits{.operations = operations, .nanoseconds = time, .verify_each = false});
       if (plan_.traced) mark_for_tracer();
       count_allocations();
+      switches_start_ = context_switches();
       user_start_ = user_ns();
       cpu_start_ = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
       wall_start_ = clock_ns();
@@ -71,6 +72,7 @@ void session::finish() {
   const auto wall = static_cast<double>(clock_ns() - wall_start_);
   const auto cpu = static_cast<double>(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_start_);
   const auto user = static_cast<double>(user_ns() - user_start_);
+  const auto switches = static_cast<double>(context_switches() - switches_start_);
   const auto allocations = counted_allocations();
   if (plan_.traced) mark_for_tracer();
   const auto operations = static_cast<double>(load_->operations());
@@ -83,6 +85,7 @@ void session::finish() {
   result_.p99_ns = quantile(latencies, 0.99);
   result_.cpu_ns_per_op = cpu / operations;
   result_.user_ns_per_op = std::min(user, cpu) / operations;
+  result_.switches_per_op = switches / operations;
   if (syscalls_known_) result_.syscalls_per_op = static_cast<double>(syscalls_) / operations;
   if (allocations >= 0) result_.allocs_per_op = static_cast<double>(allocations) / operations;
   result_.share = load_->verified_share();

@@ -66,6 +66,7 @@ class session {
   std::uint64_t wall_start_ = 0;
   std::uint64_t cpu_start_ = 0;
   std::uint64_t user_start_ = 0;
+  std::uint64_t switches_start_ = 0;
   measurement result_;
 };
 

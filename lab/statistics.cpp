@@ -42,7 +42,7 @@ measurement median_of(const std::vector<measurement>& rounds) {
   for (double measurement::*member :
        {&measurement::ops_per_s, &measurement::p50_ns, &measurement::p99_ns,
         &measurement::cpu_ns_per_op, &measurement::user_ns_per_op, &measurement::syscalls_per_op,
-        &measurement::allocs_per_op, &measurement::share})
+        &measurement::switches_per_op, &measurement::allocs_per_op, &measurement::share})
     result.*member = median_of_member(rounds, member);
   return result;
 }

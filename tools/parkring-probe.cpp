@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <parkring/runtime.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -21,17 +22,31 @@ namespace {
 
 namespace abi = parkring::kernel::abi;
 
+/// Who would read the completions of a runtime made now: asked of one.
+std::string reader_now() {
+  switch (parkring::runtime({.entries = 1, .register_buffers = false}).reader()) {
+    case parkring::completion_reader::reader_thread:
+      return "a reader thread (PARKRING_READER=thread)";
+    case parkring::completion_reader::driving_task:
+      return "a driving task above epoll (PARKRING_READER=task)";
+    case parkring::completion_reader::park_layer:
+      break;
+  }
+  return "the park layer: the thread itself, in io_uring_enter";
+}
+
 /// What a runtime made now would be served by, or what it would fail with.
 struct verdict {
   std::string kernel;  // empty: none
   std::string reason;
+  std::string reader;
 
   static verdict now() {
     try {
       const auto c = parkring::ring::try_kernel(parkring::ring::wanted_kernel::any);
-      return {c.served_by->name(), c.why};
+      return {c.served_by->name(), c.why, reader_now()};
     } catch (const std::system_error& failure) {
-      return {"", failure.what()};
+      return {"", failure.what(), ""};
     }
   }
 };
@@ -164,6 +179,7 @@ void print_text(const verdict& v, const capabilities& c, const std::vector<flag_
   std::printf("A runtime made now\n");
   row("", "is served by", v.kernel.empty() ? "nothing, it cannot be made" : v.kernel);
   row("", "because", v.reason);
+  if (!v.reader.empty()) row("", "completions by", v.reader);
   std::printf("\n");
   std::printf("Kernel\n");
   row("", "release", c.around.release);
@@ -230,6 +246,7 @@ const char* boolean(bool value) { return value ? "true" : "false"; }
 void print_json(const verdict& v, const capabilities& c, const std::vector<flag_trial>& trials) {
   std::string out = "{\n  \"kernel\": " + (v.kernel.empty() ? "null" : json_string(v.kernel));
   out += ",\n  \"kernel_reason\": " + json_string(v.reason);
+  out += ",\n  \"reader\": " + (v.reader.empty() ? "null" : json_string(v.reader));
   out += ",\n  \"release\": " + json_string(c.around.release);
   out += ",\n  \"io_uring_disabled\": " + std::to_string(c.around.io_uring_disabled);
   out += ",\n  \"seccomp_mode\": " + std::to_string(c.around.seccomp_mode);

@@ -41,6 +41,17 @@ enum class kernel_choice : std::uint8_t {
   threads,
 };
 
+/// Who reads a runtime's completions, and where its thread sleeps when there is nothing to do.
+enum class completion_reader : std::uint8_t {
+  /// The thread itself, in the one system call that submits and waits.
+  park_layer,
+  /// A second thread waits for them and hands them over; the runtime's sleeps on a futex.
+  reader_thread,
+  /// The thread itself, when an epoll set that it sleeps in says that there are some. Guests'
+  /// descriptors are in that set too.
+  driving_task,
+};
+
 /// How a runtime is made. All sizes are upper limits, none is a promise of speed.
 struct runtime_options {
   /// Entries of the submission queue, 1 to 32,768; rounded up to a power of two.
@@ -70,6 +81,11 @@ struct runtime_options {
   /// PARKRING_KERNEL=linux or PARKRING_KERNEL=threads. A simulated world comes before both: a
   /// runtime that is made in one is served by it.
   kernel_choice kernel = kernel_choice::automatic;
+  /// Who reads completions; there to be compared, `park_layer` is the fastest. When it is empty the
+  /// environment may choose, by PARKRING_READER=park, thread or task. Only io_uring has a choice:
+  /// on the threads and in a simulated world it is `park_layer` whatever was asked for, see
+  /// `runtime::reader`. A `hosted` runtime takes no other.
+  std::optional<completion_reader> reader{};
   /// Let a dump tell ages in time, for which the clock is read once a turn. Else it tells them in
   /// turns of the run loop.
   bool track_ages = false;
@@ -109,7 +125,7 @@ class remote {
 /// cancels what is in flight, except writes to regular files and syncs, waits until the kernel has
 /// let go of everything, at most `shutdown_patience`, and keeps (leaks and reports) what it would
 /// not give back. Not from inside one of its own tasks. *Errors*: `std::system_error` when no ring
-/// can be made, with the reason and the remedy.
+/// can be made, or what the reader of its completions needs, with the reason and the remedy.
 class runtime {
  public:
   explicit runtime(const runtime_options& options = {});
@@ -193,6 +209,8 @@ class runtime {
   [[nodiscard]] std::string_view kernel() const noexcept;
   /// Why it does, in words: "Linux 6.18 offers io_uring".
   [[nodiscard]] std::string_view kernel_reason() const noexcept;
+  /// Who reads its completions.
+  [[nodiscard]] completion_reader reader() const noexcept;
 
  private:
   friend struct exec::runtime_access;

@@ -144,6 +144,10 @@ void drop(session& run) {
 void add_limit_ring(roster& to) {
   to.present.push_back({.name = "limit", .kind = work::nop, .run = nop});
   to.present.push_back({.name = "limit", .kind = work::read, .run = read});
+  to.present.push_back(
+      {.name = "limit", .kind = work::cq_reader, .run = read, .fits = [](const row& what) {
+         return !what.traffic;
+       }});
   to.present.push_back({.name = "limit", .kind = work::drop, .run = drop});
 }
 

@@ -10,6 +10,8 @@
 #include <parkring/error.hpp>
 #include <parkring/time.hpp>
 
+#include "exec/reader_choice.hpp"
+
 namespace parkring {
 namespace detail {
 
@@ -68,19 +70,26 @@ runtime_options within_bounds(runtime_options o) noexcept {
 
 }  // namespace
 
-core::core(const runtime_options& o, kernel::kernel& kernel, std::string why, blocking_pool* shared)
+core::core(const runtime_options& o, kernel::kernel& kernel, std::string why, core_role role)
     : options(within_bounds(o)),
       why_this_kernel(std::move(why)),
-      driver(kernel, {.entries = o.entries, .cq_entries = o.completion_entries},
+      reader(choose_reader(o.reader, kernel.direct())),
+      driver(kernel,
+             {.entries = o.entries,
+              .cq_entries = o.completion_entries,
+              .entered_by_others = reader == completion_reader::reader_thread,
+              .deferred = reader != completion_reader::driving_task && !role.hosted},
              options.max_operations, ready),
       ops(driver.ops),
       buffers(driver.ring, o.pool_bytes, o.register_buffers),
       own_blocking_(o.blocking_threads),
-      blocking(shared != nullptr ? *shared : own_blocking_),
+      blocking(role.blocking != nullptr ? *role.blocking : own_blocking_),
       watch(driver) {
   PARKRING_CHECK(o.max_operations > 0, "let the runtime have at least one operation at a time");
   const int answer = driver.ring.bind_to_this_thread();
   if (answer < 0) throw ring::setup_failed(-answer, o.entries);
+  if (reader == completion_reader::reader_thread) driver.read_by_thread();
+  if (reader == completion_reader::driving_task) driver.read_by_reactor();
   steady = driver.ring.real();
   home_ = &detail::home::open(
       *this, ready, [](void* self) noexcept { static_cast<core*>(self)->driver.wake.unpark(); },
@@ -103,7 +112,7 @@ void core::show_running(bool yes) noexcept {
   watched_ = watch.wanted();
 }
 
-std::unique_ptr<core> core::make(const runtime_options& options, blocking_pool* shared) {
+std::unique_ptr<core> core::make(const runtime_options& options, core_role role) {
   const auto wanted = [&] {
     switch (options.kernel) {
       case kernel_choice::io_uring:
@@ -118,13 +127,13 @@ std::unique_ptr<core> core::make(const runtime_options& options, blocking_pool* 
   ring::choice first = ring::choose_kernel(wanted);
   int error;
   try {
-    return std::make_unique<core>(options, *first.served_by, first.why, shared);
+    return std::make_unique<core>(options, *first.served_by, first.why, role);
   } catch (const ring::setup_failed& failure) {
     error = failure.code().value();
     if (!first.instead(error, {})) throw;
   }
   ring::choice next = *first.instead(error, ring::surroundings::read());
-  return std::make_unique<core>(options, *next.served_by, std::move(next.why), shared);
+  return std::make_unique<core>(options, *next.served_by, std::move(next.why), role);
 }
 
 core::~core() { shut_down(); }
@@ -296,6 +305,7 @@ void core::shut_down() noexcept {
   closing = true;
   guests_.leave_all();
   while (detail::task_cell* t = tasks.front()) detail::abort(*t);
+  driver.end_reader();
   const auto patience = static_cast<std::uint64_t>(options.shutdown_patience.count()) * 1'000'000u;
   const std::uint64_t give_up = driver.now_ns() + patience;
   driver.wake.stop();
@@ -386,6 +396,13 @@ runtime_counters core::counters() noexcept {
   c.turns = driver.turns;
   c.guest_turns = guests_.turns;
   c.enters = driver.ring.enters;
+  if (const ring::reader_thread* r = driver.reader_if_any()) {
+    c.reader_enters = r->enters.load(std::memory_order_relaxed);
+    c.reader_wakes = r->wakes.load(std::memory_order_relaxed);
+    c.reader_waits = r->waits_for_room.load(std::memory_order_relaxed);
+    c.other_sleeps = r->sleeps;
+  }
+  if (const park::reactor* r = driver.reactor_if_any()) c.other_sleeps = r->waits;
   c.submissions = ops.submissions();
   c.completions = ops.completions;
   c.cancels = ops.cancels;

@@ -6,7 +6,8 @@
 //
 // Teardown, in this order and no other:
 //   1. no new work: a task launched from now on is destroyed at once; guests are forgotten;
-//   2. all tasks are destroyed, so no frame is left that a completion could want to resume;
+//   2. all tasks are destroyed, so no frame is left that a completion could want to resume; another
+//      reader of completions ends, and this thread reads them itself from here on;
 //   3. every request becomes an orphan, and is cancelled unless it is left to finish for its
 //      effect: writes to regular files, and sync;
 //   4. the ring is driven until no record is live, at most `shutdown_patience` long; when a quarter
@@ -37,11 +38,16 @@
 
 namespace parkring::exec {
 
+/// What sets a core apart from that of a plain runtime.
+struct core_role {
+  bool hosted = false;                // a host waits for it
+  blocking_pool* blocking = nullptr;  // that of another core, which stops it; null: its own
+};
+
 class core final : public detail::core_base {
  public:
-  /// `shared`: the blocking pool of another, which is not stopped by this one; null: its own.
   core(const runtime_options& options, kernel::kernel& kernel, std::string why_this_kernel,
-       blocking_pool* shared = nullptr);
+       core_role role = {});
   core(const core&) = delete;
   core& operator=(const core&) = delete;
   ~core();
@@ -113,10 +119,11 @@ class core final : public detail::core_base {
 
   /// A runtime's core on the kernel that its options, the environment and this machine lead to.
   [[nodiscard]] static std::unique_ptr<core> make(const runtime_options& options,
-                                                  blocking_pool* shared = nullptr);
+                                                  core_role role = {});
 
   const runtime_options options;
   const std::string why_this_kernel;
+  const completion_reader reader;
   park::driver driver;
   op::operations& ops;
   buf::registered_buffers buffers;

@@ -34,17 +34,19 @@ const record_type guest_poll_type = {
 
 void no_destroy(void*) {}
 
+void check_descriptor(int answer) noexcept {
+  PARKRING_CHECK(answer != -EBADF,
+                 "the descriptor of a guest was closed; destroy the guest before its loop");
+}
+
 }  // namespace
 
 guest_watch::poll_wait::poll_wait(guest_watch& w) noexcept
     : plain_frame(
           [](void* at) {
             guest_watch& self = static_cast<poll_wait&>(plain_frame::at(at)).of;
-            PARKRING_CHECK(
-                self.poll_.answer != -EBADF,
-                "the descriptor of a guest was closed; destroy the guest before its loop");
-            self.polling_ = false;
-            self.called_ = true;
+            check_descriptor(self.poll_.answer);
+            self.descriptor_called();
           },
           &no_destroy),
       of(w) {
@@ -58,13 +60,20 @@ guest_watch::time_wait::time_wait(guest_watch& w) noexcept
                   &no_destroy),
       of(w) {}
 
+guest_watch::reactor_wait::reactor_wait(guest_watch& w) noexcept : of(w) {
+  fired = [](park::reactor::watch& at) noexcept {
+    static_cast<reactor_wait&>(at).of.descriptor_called();
+  };
+}
+
 guest_watch::guest_watch(guest& g, exec::core& at) noexcept
-    : guest_(&g), core_(at), poll_(*this), time_(*this) {
+    : guest_(&g), core_(at), poll_(*this), in_reactor_(*this), time_(*this) {
   g.watch_ = this;
 }
 
 void guest_watch::leave() noexcept {
   guest_->watch_ = nullptr;
+  drop_poll();
   delete this;  // poll and timer leave their lists; the poll's record cancels itself
 }
 
@@ -76,10 +85,25 @@ void guest_watch::submit_poll() noexcept {
   ops.submit(*r, &poll_);
 }
 
+void guest_watch::descriptor_called() noexcept {
+  polling_ = false;
+  called_ = true;
+}
+
+// Not when another guest has the same descriptor there, or epoll does not take it.
+bool guest_watch::arm_in_reactor() noexcept {
+  park::reactor* const r = core_.driver.reactor_if_any();
+  if (r == nullptr) return false;
+  const int answer = r->arm(in_reactor_, guest_->descriptor());
+  check_descriptor(answer);
+  return answer == 0;
+}
+
 void guest_watch::arm_poll() noexcept {
   if (guest_->descriptor() < 0) return drop_poll();
   if (polling_) return;
   polling_ = true;
+  if (arm_in_reactor()) return;
   poll_.answer = op_waiter::no_answer;
   submit_poll();
 }
@@ -87,6 +111,7 @@ void guest_watch::arm_poll() noexcept {
 void guest_watch::drop_poll() noexcept {
   if (poll_.rec != nullptr) poll_.abandon();
   poll_.unlink();  // from the ready, or from those who wait for a record
+  if (in_reactor_.fd >= 0) core_.driver.reactor_if_any()->disarm(in_reactor_);
   polling_ = false;
 }
 

@@ -3,9 +3,11 @@
 // Protocol. A `guest_watch` belongs to its guest and stands in the runtime's list; whoever goes
 // first, guest or runtime, takes it off. It waits in two ways at a time, like any coroutine, but
 // with plain frames for coroutines:
-//   poll    one-shot, of the guest's descriptor. One-shot, because it is armed after the turn and
-//           then looks: what a turn has left over makes it fire at once, where a multishot poll
-//           would say nothing until something new happened.
+//   poll    one-shot, of the guest's descriptor, by a request of the ring, or in the reactor that
+//           the thread sleeps in, where there is one (park/driver.hpp) and it takes the descriptor.
+//           One-shot, because it is armed after the turn and then looks: what a turn has left over
+//           makes it fire at once, where a multishot poll would say nothing until something new
+//           happened.
 //   timer   of the guest's time-out hint, in the wheel: so it is part of the deadline of a park.
 // Both only note what happened. Turns are given in one place of the run loop, before the park:
 // nothing is resumed then, no completion is being read, and no task is current. A guest has a turn
@@ -26,6 +28,8 @@
 #include <parkring/detail/plain_frame.hpp>
 #include <parkring/detail/record.hpp>
 #include <parkring/detail/timer.hpp>
+
+#include "park/reactor.hpp"
 
 namespace parkring::exec {
 
@@ -86,6 +90,13 @@ class guest_watch {
     guest_watch& of;
   };
 
+  struct reactor_wait final : park::reactor::watch {
+    explicit reactor_wait(guest_watch& w) noexcept;
+    guest_watch& of;
+  };
+
+  void descriptor_called() noexcept;
+  bool arm_in_reactor() noexcept;
   void arm_poll() noexcept;
   void drop_poll() noexcept;
   void submit_poll() noexcept;
@@ -99,6 +110,7 @@ class guest_watch {
   bool ended_ = false;
   std::uint8_t busy_turns_ = 0;  // of the runtime, since the guest had one
   poll_wait poll_;
+  reactor_wait in_reactor_;
   time_wait time_;
   std::optional<timed_waiter> timer_;
 };

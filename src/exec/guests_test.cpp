@@ -44,6 +44,16 @@ struct foreign_loop {
   }
 };
 
+// Requests by which `rt` watches `n` guests: where it sleeps in a reactor, that watches them.
+std::size_t polls_of(const runtime& rt, std::size_t n) {
+  return rt.reader() == completion_reader::driving_task ? 0 : n;
+}
+
+// Runs `rt` until no request is left, but not for ever.
+void settle(runtime& rt) {
+  for (int i = 0; i < 1'000 && rt.counters().operations != 0; ++i) rt.run(sleep_for(1ms));
+}
+
 TEST(Guests, a_guest_has_its_turn_when_its_descriptor_says_so) {
   foreign_loop loop;
   runtime rt;
@@ -117,9 +127,10 @@ TEST(Guests, one_that_takes_its_descriptor_back_is_watched_no_more) {
   runtime rt;
   rt.park_on(g);
   rt.run(sleep_for(1ms));
-  EXPECT_EQ(rt.counters().operations, 1u);
+  EXPECT_EQ(rt.counters().operations, polls_of(rt, 1));
   watched = false;
   rt.run(sleep_for(1ms));
+  settle(rt);
   EXPECT_EQ(rt.counters().operations, 0u);
   loop.signal();
   const auto before = g.turns();
@@ -128,7 +139,7 @@ TEST(Guests, one_that_takes_its_descriptor_back_is_watched_no_more) {
   loop.clear();
   watched = true;
   rt.run(sleep_for(1ms));
-  EXPECT_EQ(rt.counters().operations, 1u) << "it may come back";
+  EXPECT_EQ(rt.counters().operations, polls_of(rt, 1)) << "it may come back";
 }
 
 TEST(Guests, its_time_out_joins_the_deadline_of_the_park) {
@@ -184,9 +195,10 @@ TEST(Guests, guest_and_runtime_may_go_in_either_order) {
       guest g = guests::epoll(loop.set, ignore);
       rt.park_on(g);
       rt.run(nop());
-      EXPECT_EQ(rt.counters().operations, 1u);
+      EXPECT_EQ(rt.counters().operations, polls_of(rt, 1));
     }
     rt.run(sleep_for(1ms));
+    settle(rt);
     EXPECT_EQ(rt.counters().operations, 0u) << "its poll was cancelled";
   }
   guest survives = guests::epoll(loop.set, ignore);

@@ -37,8 +37,23 @@ int core::make_hosted() {
 
 }  // namespace exec
 
+namespace {
+
+// The host's loop is where such a runtime sleeps. What the environment says is not meant for it.
+runtime_options without_reader(runtime_options options) {
+  if (options.reader.value_or(completion_reader::park_layer) != completion_reader::park_layer)
+    throw std::system_error(EINVAL, std::generic_category(),
+                            "hosted: the host's loop is where this runtime sleeps; leave "
+                            "runtime_options::reader empty");
+  options.reader = completion_reader::park_layer;
+  return options;
+}
+
+}  // namespace
+
 hosted::hosted(const runtime_options& options)
-    : rt_(options), descriptor_(rt_.core_->make_hosted()) {
+    : rt_(exec::core::make(without_reader(options), {.hosted = true})),
+      descriptor_(rt_.core_->make_hosted()) {
   PARKRING_CHECK(options.workers <= 1, "a hosted runtime has one worker, the host's thread");
   (void)turn();  // arms what wakes the host
 }

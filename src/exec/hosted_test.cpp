@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,6 +60,36 @@ bool run_until(hosted& rt, Done done) {
   }
   ::close(set);
   return good;
+}
+
+// Linux (6.18 at least) signals a ring's event once and never again for deferred work that comes of
+// a write to another event.
+TEST(Hosted, polls_of_an_event_that_another_thread_signals_end_again_and_again) {
+  hosted rt;
+  const int counter = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  ASSERT_GE(counter, 0);
+  std::atomic<int> ended{0};
+  std::atomic<bool> given_up{false};
+  std::thread other([&] {
+    for (int i = 0; i < 10; ++i) {
+      while (ended != i && !given_up) std::this_thread::yield();
+      std::this_thread::sleep_for(1ms);  // it sleeps, mostly
+      ::eventfd_write(counter, 1);
+    }
+  });
+  rt.spawn([&]() -> task<> {
+      const auto fd = async_fd::borrow(counter);
+      while (ended != 10) {
+        co_await fd.readable();
+        eventfd_t value;
+        EXPECT_EQ(::eventfd_read(counter, &value), 0);
+        ++ended;
+      }
+    }).detach();
+  EXPECT_TRUE(run_until(rt, [&] { return ended == 10; }));
+  given_up = true;
+  other.join();
+  ::close(counter);
 }
 
 TEST(Hosted, does_nothing_outside_of_turns) {

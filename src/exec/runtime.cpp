@@ -162,5 +162,6 @@ runtime_dump runtime::dump() const {
 
 std::string_view runtime::kernel() const noexcept { return core_->driver.ring.served_by().name(); }
 std::string_view runtime::kernel_reason() const noexcept { return core_->why_this_kernel; }
+completion_reader runtime::reader() const noexcept { return core_->reader; }
 
 }  // namespace parkring

@@ -239,7 +239,7 @@ void worker_team::serve(unsigned number, const runtime_options& options,
   (void)::pthread_setname_np(::pthread_self(), name.c_str());
   std::unique_ptr<core> mine;
   try {
-    mine = core::make(options, &first_.blocking);
+    mine = core::make(options, {.blocking = &first_.blocking});
   } catch (...) {
     return told.set_exception(std::current_exception());
   }

@@ -327,7 +327,7 @@ void operations::wait_for(record& r) noexcept {
   while (r.state != record_state::free && r.generation == generation) {
     fill_queue();
     const bool go_on = ring_.completions_waiting() || backlog();
-    const int answer = ring_.enter(go_on ? 0 : 1, nullptr, 0);
+    const int answer = ring_.enter_and_wait(go_on ? 0 : 1);
     const unsigned ended = reap();
     // In a machine that has stopped every request has ended, at the latest as reaping made room.
     PARKRING_CHECK(answer >= 0 || answer == -EINTR || answer == -EAGAIN || answer == -EBUSY ||

@@ -1,5 +1,7 @@
 #include "park/driver.hpp"
 
+#include <system_error>
+
 namespace parkring::park {
 
 kernel::abi::timespec64 driver::time_left() noexcept {
@@ -26,6 +28,63 @@ bool driver::leave_to_host() noexcept {
   left_ = ring.begin_watch() && wake.begin_sleep();
   if (!left_) ring.end_watch();
   return left_;
+}
+
+void driver::read_by_thread() {
+  reader_ = std::make_unique<ring::reader_thread>(ring);
+  wake.wake_through(*reader_);
+  elsewhere_ = true;
+}
+
+void driver::read_by_reactor() {
+  const int event = wake.share_with_host();
+  if (event < 0)
+    throw std::system_error(-event, std::generic_category(),
+                            "io_uring: the kernel signals no eventfd for completions, which the "
+                            "driving task needs");
+  reactor_.emplace(event);
+  elsewhere_ = true;
+}
+
+void driver::end_reader() noexcept {
+  elsewhere_ = false;
+  if (reader_ == nullptr) return;
+  reader_->end();
+  ops.reap();  // all that it has handed over
+  ring.end_reader();
+}
+
+int driver::sleep_elsewhere() noexcept {
+  ops.fill_queue();
+  kernel::abi::timespec64 left;
+  const bool limited = !timers.empty();
+  if (limited) left = time_left();
+  return reader_ != nullptr ? sleep_beside_reader(limited ? &left : nullptr)
+                            : sleep_in_reactor(limited ? &left : nullptr);
+}
+
+int driver::sleep_beside_reader(const kernel::abi::timespec64* left) noexcept {
+  if (ops.backlog() || !wake.begin_sleep()) return ring.enter(0, nullptr, 0);
+  const int answer = reader_->wait(left);
+  wake.end_sleep();
+  return answer;
+}
+
+// As for a host: the watch begins before the waker sleeps, and here the thread is the host.
+int driver::sleep_in_reactor(const kernel::abi::timespec64* left) noexcept {
+  int answer = 0;
+  if (ring.unsubmitted() != 0 || ring.kernel_wants_enter())
+    answer = ring.enter(0, nullptr, kernel::abi::enter_getevents);
+  if (answer < 0 || ring.completions_waiting() || ring.unsubmitted() != 0 || ops.backlog())
+    return answer;
+  if (ring.begin_watch() && wake.begin_sleep()) {
+    answer = reactor_->wait(left);
+    wake.end_sleep();
+  }
+  ring.end_watch();
+  if (!ring.kernel_wants_enter()) return answer;
+  const int driven = ring.enter(0, nullptr, kernel::abi::enter_getevents);
+  return driven < 0 ? driven : answer;
 }
 
 void driver::enter_failed(int answer) noexcept {

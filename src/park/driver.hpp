@@ -8,6 +8,17 @@
 //     deadline as its timeout.
 //   * An unpark before it makes it return at once.
 //
+// Who reads the completion queue. By default the thread itself, in that `enter`. There are two more
+// ways, chosen before the first turn, and only the sleep differs:
+//   reader thread   another thread waits in `enter` and hands completions over; this one submits,
+//                   and sleeps on a futex. The protocol is in ring/reader_thread.hpp
+//   reactor         this thread submits and sleeps in epoll_wait (park/reactor.hpp). The waker's
+//                   event is in the set, and registered with the ring: after a sleep an `enter`
+//                   brings what is deferred, and it is reaped. A turn with more to do does not ask
+//                   the reactor; what it submits brings completions with it
+// In both a turn that sleeps makes more system calls than one. `end_reader`, the first step of a
+// teardown, leads back to the default.
+//
 // It is inlined into the run loop: a return right after a system call misses the processor's
 // return predictor, which costs more than the rest of this function.
 #pragma once
@@ -16,11 +27,15 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <memory>
+#include <optional>
 
 #include "op/operations.hpp"
+#include "park/reactor.hpp"
 #include "park/timers.hpp"
 #include "park/waker.hpp"
 #include "ring/choice.hpp"
+#include "ring/reader_thread.hpp"
 #include "ring/ring.hpp"
 
 namespace parkring::park {
@@ -65,7 +80,11 @@ class driver {
     // that ends no other way.
     if (ring.completions_waiting() || !ready_.empty() || ops.backlog()) block = false;
     int answer = 0;
-    if (block && wake.begin_sleep()) {
+    if (block && elsewhere_) [[unlikely]] {
+      watch.entering();
+      answer = sleep_elsewhere();
+      watch.entered(answer);
+    } else if (block && wake.begin_sleep()) {
       ops.fill_queue();  // the watch may just have been armed
       kernel::abi::timespec64 left;
       const bool limited = !timers.empty();
@@ -89,6 +108,19 @@ class driver {
     ops.fill_queue();
     if (!timers.empty()) fire_timers(watch);
   }
+
+  // ---- who reads completions ----
+
+  /// A thread of its own does, from now on. The ring is made for it. *Errors*: `std::bad_alloc`,
+  /// `std::system_error`.
+  void read_by_thread();
+  /// This thread does, out of a reactor. *Errors*: as above.
+  void read_by_reactor();
+  /// This thread does, in `enter`, from now on. Reaps.
+  void end_reader() noexcept;
+  /// Null where there is none.
+  [[nodiscard]] reactor* reactor_if_any() noexcept { return reactor_ ? &*reactor_ : nullptr; }
+  [[nodiscard]] const ring::reader_thread* reader_if_any() const noexcept { return reader_.get(); }
 
   // ---- where a host waits, instead of `park(true)` ----
 
@@ -136,10 +168,16 @@ class driver {
   /// How long until the nearest deadline.
   [[nodiscard]] kernel::abi::timespec64 time_left() noexcept;
   [[gnu::cold, gnu::noinline]] void enter_failed(int answer) noexcept;
+  [[gnu::noinline]] int sleep_elsewhere() noexcept;
+  int sleep_beside_reader(const kernel::abi::timespec64* left) noexcept;
+  int sleep_in_reactor(const kernel::abi::timespec64* left) noexcept;
 
   detail::waiter_list& ready_;
   bool stopped_ = false;
-  bool left_ = false;  // to the host, which sleeps
+  bool left_ = false;       // to the host, which sleeps
+  bool elsewhere_ = false;  // not in `enter`
+  std::unique_ptr<ring::reader_thread> reader_;
+  std::optional<reactor> reactor_;
 };
 
 }  // namespace parkring::park

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernel/abi.hpp"
+#include "ring/reader_thread.hpp"
 
 namespace parkring::park {
 
@@ -51,6 +52,7 @@ waker::waker(op::operations& ops) : ops_(ops), watch_(ops.acquire(watch_type)) {
 void waker::unpark() noexcept {
   if (!state_.unpark()) return;
   wakes.fetch_add(1, std::memory_order_relaxed);
+  if (through_ != nullptr) return through_->notify();
   ops_.ring().served_by().signal_event(event_.get());
 }
 

@@ -11,6 +11,10 @@
 // before it says `sleeping`, and the ring has no watch; else the watch makes the ring's descriptor
 // readable.
 //
+// A thread whose completions another one reads sleeps on that reader's futex: then an unpark of a
+// sleeper is the reader's `notify`, and there is no event to watch. One that sleeps in a reactor of
+// its own (park/reactor.hpp) does it as for a host.
+//
 // The event is a counter that can be polled, made by the ring's kernel: an eventfd on Linux. The
 // ring watches it by one multishot poll, armed before the first sleep and again when the kernel
 // ends it. Its record is taken at the start and kept, so that a thread whose requests use up all
@@ -23,6 +27,7 @@
 #include "base/owned_fd.hpp"
 #include "base/park_state.hpp"
 #include "op/operations.hpp"
+#include "ring/ring.hpp"
 
 namespace parkring::park {
 
@@ -52,6 +57,12 @@ class waker {
   /// the ring does not watch it. Before the first sleep.
   [[nodiscard]] int share_with_host() noexcept;
 
+  /// Sleepers wait for `r` from now on. Before the first sleep, and before anybody can unpark.
+  void wake_through(ring::reader_thread& r) noexcept {
+    through_ = &r;
+    armed_ = true;
+  }
+
   /// Teardown: ends the watch.
   void stop() noexcept;
   /// Whether the watch still holds its record.
@@ -65,8 +76,9 @@ class waker {
   static const detail::record_type watch_type;
 
   base::park_state state_;
-  bool armed_ = false;  // the watch is submitted, or a host watches the event
+  bool armed_ = false;  // the watch is submitted, or there is another way
   bool stopping_ = false;
+  ring::reader_thread* through_ = nullptr;  // where a sleeper is; null: it waits for the event
   base::owned_fd event_;
   op::operations& ops_;
   detail::record* watch_;  // null once it has ended

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <span>
 #include <utility>
+
+#include "ring/reader_thread.hpp"
 
 namespace parkring::ring {
 
@@ -17,11 +20,19 @@ constexpr std::uint32_t deferred = abi::setup_defer_taskrun | abi::setup_taskrun
 constexpr std::uint32_t cooperative = abi::setup_coop_taskrun | abi::setup_taskrun_flag;
 constexpr std::uint32_t flag_steps[] = {
     always | issuer | deferred | abi::setup_no_sqarray,  // Linux 6.6
-    always | issuer | deferred,                          // 6.1
+    always | issuer | deferred,                          // 6.1; from here on not deferred
     always | issuer | cooperative,                       // 6.0
     always | abi::setup_submit_all | cooperative,        // 5.19
     always | abi::setup_submit_all,                      // 5.18
     always,                                              // 5.10
+};
+
+// Where another thread waits in enter too.
+constexpr std::uint32_t shared_flag_steps[] = {
+    always | abi::setup_submit_all | cooperative | abi::setup_no_sqarray,
+    always | abi::setup_submit_all | cooperative,
+    always | abi::setup_submit_all,
+    always,
 };
 
 // Without these there is no waiting with a deadline (5.11) and completions can be lost (5.5).
@@ -36,7 +47,10 @@ int setup_with_best_flags(kernel::kernel& k, const options& o, kernel::ring_memo
   cq_entries = std::max(cq_entries, std::bit_ceil(entries));
 
   int result = -EINVAL;
-  for (const std::uint32_t flags : flag_steps) {
+  std::span<const std::uint32_t> steps = flag_steps;
+  if (!o.deferred) steps = steps.subspan(2);
+  if (o.entered_by_others) steps = shared_flag_steps;
+  for (const std::uint32_t flags : steps) {
     abi::params p{};
     p.flags = flags;
     p.cq_entries = cq_entries;
@@ -70,11 +84,7 @@ ring::ring(kernel::kernel& k, const options& o) : kernel_(k) {
   shared_sq_tail_ = memory_.sq_tail;
   shared_sq_head_ = memory_.sq_head;
   shared_sq_flags_ = memory_.sq_flags;
-  cqes_ = memory_.cqes;
-  cq_mask_ = memory_.cq_mask;
-  cq_head_ = *memory_.cq_head;
-  shared_cq_tail_ = memory_.cq_tail;
-  shared_cq_head_ = memory_.cq_head;
+  read_from({memory_.cqes, memory_.cq_mask, memory_.cq_head, memory_.cq_tail});
   direct_ = k.direct();
   real_ = k.real();
   enter_fd_ = memory_.enter_fd;
@@ -136,6 +146,32 @@ const std::bitset<256>& ring::opcodes() noexcept {
     if ((one.flags & abi::op_supported) != 0) opcodes_.set(one.op);
   }
   return opcodes_;
+}
+
+void ring::read_from(const completion_queue& queue) noexcept {
+  cqes_ = queue.cqes;
+  cq_mask_ = queue.mask;
+  shared_cq_head_ = queue.head;
+  shared_cq_tail_ = queue.tail;
+  cq_head_ = *queue.head;
+}
+
+void ring::begin_reader(reader_thread& by, const completion_queue& queue) noexcept {
+  PARKRING_CHECK(!completions_waiting() && unsubmitted() == 0,
+                 "a reader begins before the first request");
+  reader_ = &by;
+  read_from(queue);
+}
+
+void ring::end_reader() noexcept {
+  PARKRING_CHECK(!completions_waiting(), "reap what the reader has handed over first");
+  reader_ = nullptr;
+  read_from({memory_.cqes, memory_.cq_mask, memory_.cq_head, memory_.cq_tail});
+}
+
+int ring::enter_and_wait(unsigned wait_for) noexcept {
+  if (reader_ != nullptr && wait_for != 0) return reader_->wait(nullptr);
+  return enter(wait_for, nullptr, 0);
 }
 
 int ring::refuse_thread() const noexcept {

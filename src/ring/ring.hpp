@@ -31,7 +31,14 @@ namespace abi = kernel::abi;
 struct options {
   unsigned entries = 256;   // of the submission queue; the kernel rounds up to a power of two
   unsigned cq_entries = 0;  // 0: four times entries and at least 256
+  // Another thread waits in enter too: without the set-up flags that forbid it.
+  bool entered_by_others = false;
+  // Completions are made when this thread enters. False: also when it sleeps in another call, which
+  // they interrupt, and they signal a registered event reliably: see park/reactor.hpp.
+  bool deferred = true;
 };
+
+class reader_thread;
 
 /// Zeroes an entry: what is zero means "not used" in every opcode.
 [[gnu::always_inline]] inline void clear(abi::sqe& entry) noexcept {
@@ -181,6 +188,23 @@ class ring {
   [[nodiscard]] bool begin_watch() noexcept { return kernel_.begin_watch(memory_); }
   void end_watch() noexcept { kernel_.end_watch(memory_); }
 
+  // ---- where another thread reads the kernel's queue; see reader_thread.hpp ----
+
+  /// A queue of completions: the kernel's, or one that the reader fills.
+  struct completion_queue {
+    const abi::cqe* cqes;
+    unsigned mask;
+    std::uint32_t* head;
+    std::uint32_t* tail;
+  };
+  /// From now on what is reaped is what `by` hands over in `queue`.
+  void begin_reader(reader_thread& by, const completion_queue& queue) noexcept;
+  /// What was handed over has been reaped: the rest is in the kernel's queue again.
+  void end_reader() noexcept;
+
+  /// As `enter` with `wait_for`, also where a reader has to hand over what is waited for.
+  int enter_and_wait(unsigned wait_for) noexcept;
+
   // ---- the rest ----
 
   /// io_uring_register(2) on this ring: a result of its own, or -errno.
@@ -200,12 +224,15 @@ class ring {
   /// False after binding when the thread's table of ring descriptors was full: each enter is then
   /// about 60 ns slower.
   [[nodiscard]] bool descriptor_registered() const noexcept { return memory_.enter_flags != 0; }
+  /// What an enter that waits has in its flags.
+  [[nodiscard]] unsigned wait_flags() const noexcept { return wait_flags_; }
 
   std::uint64_t enters = 0;  // system calls made by enter()
 
  private:
   static constexpr std::uint64_t nobody = ~std::uint64_t{0};  // no thread's token
 
+  void read_from(const completion_queue& queue) noexcept;
   [[gnu::cold, gnu::noinline]] int refuse_thread() const noexcept;
   void register_descriptor() noexcept;
 
@@ -233,6 +260,7 @@ class ring {
 
   kernel::kernel& kernel_;
   kernel::ring_memory memory_;
+  reader_thread* reader_ = nullptr;  // null: this thread reads
   bool asked_opcodes_ = false;
   std::bitset<256> opcodes_;
 };

@@ -21,6 +21,23 @@ TEST(RingSetup, a_kernel_that_takes_everything_is_asked_once_for_the_best) {
   EXPECT_EQ(k.cq_entries, 1024u);
 }
 
+TEST(RingSetup, one_that_others_enter_too_asks_for_no_flag_that_forbids_it) {
+  for (const std::uint32_t unknown : {0u, abi::setup_no_sqarray, abi::setup_coop_taskrun}) {
+    fake_kernel k;
+    k.known_flags = ~unknown;
+    ring r(k, {.entered_by_others = true});
+    EXPECT_EQ(r.setup_flags() & (abi::setup_single_issuer | abi::setup_defer_taskrun), 0u);
+    EXPECT_EQ(r.setup_flags() & unknown, 0u);
+  }
+}
+
+TEST(RingSetup, one_that_is_not_to_defer_has_one_issuer_all_the_same) {
+  fake_kernel k;
+  ring r(k, {.deferred = false});
+  EXPECT_EQ(r.setup_flags() & abi::setup_defer_taskrun, 0u);
+  EXPECT_NE(r.setup_flags() & abi::setup_single_issuer, 0u);
+}
+
 TEST(RingSetup, each_unknown_flag_costs_only_itself_and_what_needs_it) {
   struct {
     std::uint32_t unknown, must_have, must_not_have;

@@ -167,6 +167,12 @@ TEST_F(Guide, a_runtime_runs_task_after_task) {
   EXPECT_EQ(rt.run(std::move(background)), 1);
 }
 
+TEST_F(Guide, completions_have_another_reader) {
+  pr::runtime rt({.reader = pr::completion_reader::reader_thread});
+  if (rt.kernel() != "linux") EXPECT_EQ(rt.reader(), pr::completion_reader::park_layer);
+  rt.run(pr::nop());
+}
+
 TEST_F(Guide, another_thread_posts_to_a_runtime) {
   pr::runtime rt;
   int result = 0;
