@@ -234,8 +234,8 @@ class runtime {
   void run_until_ended(detail::task_cell& cell);
   void launch(detail::roaming_task& t) noexcept;
 
+  std::unique_ptr<exec::worker_team> team_;  // outlives the core, which is its worker 0
   std::unique_ptr<exec::core> core_;
-  std::unique_ptr<exec::worker_team> team_;
   detail::home_ref home_;
 };
 

@@ -121,11 +121,15 @@ class [[nodiscard(
 
   /// Asks for the task's end. Its worker destroys it where it waits, or, if it runs, at its next
   /// suspension; `ended` waits for that. Never blocks. At once where this is the task's own worker.
-  void abort() noexcept { use().ask(detail::whereabouts::abort); }
+  void abort() noexcept {
+    if (task_ != nullptr) task_->ask(detail::whereabouts::abort);
+  }
 
-  /// Asks the task, and all that it has spawned, to stop; see `this_task::stop_token`. It goes on
-  /// until it looks.
-  void request_stop() noexcept { use().ask(detail::whereabouts::stop); }
+  /// Asks the task, and all that it has started by `spawn`, to stop; see `this_task::stop_token`.
+  /// It goes on until it looks.
+  void request_stop() noexcept {
+    if (task_ != nullptr) task_->ask(detail::whereabouts::stop);
+  }
 
   /// Lets the task run on by itself, until it ends or the runtime does.
   void detach() noexcept { drop(true); }
@@ -162,6 +166,8 @@ struct remote_access {
                   "an argument belongs to the runtime of one thread, and this task may run on "
                   "another: make it inside the task, or start the task with spawn");
     using T = spawn_result_t<std::decay_t<Fn>, std::decay_t<Args>...>;
+    static_assert(!thread_bound<std::remove_cvref_t<T>>,
+                  "the result belongs to the runtime of one thread, and would be taken on another");
     auto* const t = make_roaming<T, call>(where, std::forward<Fn>(fn), std::forward<Args>(args)...);
     remote_handle<T> handle(*t, *t);
     launch(*t);

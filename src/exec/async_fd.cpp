@@ -63,12 +63,12 @@ const record_type poll_type = {
 
 // It belongs to a runtime from its first wait on, or to a later one once that has gone.
 void bind(fd_state& s, core_base& core) noexcept {
+  pin_running_task(core);
   if (s.home_of == core.home_of) return;
   PARKRING_CHECK(!s.home_of.is_open() && s.polls == 0,
-                 "an async_fd belongs to the runtime in which it was first awaited; make one for "
-                 "each runtime");
+                 "an async_fd belongs to the runtime, and there to the worker, in which it was "
+                 "first awaited; make one for each");
   s.home_of = core.home_of;
-  pin_running_task(core);
 }
 
 void drop_reference(fd_state& s) noexcept {

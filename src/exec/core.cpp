@@ -149,11 +149,12 @@ struct nobody : park::unwatched {
 }  // namespace
 
 template <bool Team, class Watch>
-[[gnu::always_inline]] inline void core::run_batch(Watch& who) noexcept {
+[[gnu::always_inline]] inline void core::run_batch(
+    Watch& who, [[maybe_unused]] const detail::task_cell* target) noexcept {
   for (unsigned i = 0; i < batch; ++i) {
     detail::waiter* w = ready.pop_front();
     if (w == nullptr) {
-      if constexpr (Team) w = next_placed();
+      if constexpr (Team) w = next_placed(target);
       if (w == nullptr) break;
     }
     current = w->task;
@@ -196,8 +197,8 @@ template <class Watch>
 [[gnu::always_inline]] inline void core::team_turn(const detail::task_cell* target, Watch& who) {
   who.turn_begins();
   if (driver.turns % worker::turns_between == 0)
-    if (detail::waiter* w = next_placed()) ready.push_back(*w);
-  run_batch<true>(who);
+    if (detail::waiter* w = next_placed(target)) ready.push_back(*w);
+  run_batch<true>(who, target);
   if (home_->has_messages()) [[unlikely]]
     run_messages();
   if (target != nullptr && target->state != detail::task_state::live) return;

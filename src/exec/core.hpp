@@ -87,6 +87,7 @@ class core final : public detail::core_base {
     return driver.ring.completions_waiting() || driver.ring.kernel_wants_enter() ||
            home_->has_messages();
   }
+  [[nodiscard]] bool has_other_work() const noexcept { return has_work() || !works_as->empty(); }
   worker* works_as = nullptr;
   worker_team* in_team = nullptr;
 
@@ -145,14 +146,14 @@ class core final : public detail::core_base {
   template <class Watch>
   bool turn(const detail::task_cell& target, Watch& who);
   template <bool Team, class Watch>
-  void run_batch(Watch& who) noexcept;
+  void run_batch(Watch& who, const detail::task_cell* target = nullptr) noexcept;
   template <class Watch>
   void batch_for_host(Watch& who);
   bool watched_turn(const detail::task_cell& target);
   template <class Watch>
   void team_turn(const detail::task_cell* target, Watch& who);
   void one_team_turn(const detail::task_cell* target = nullptr);
-  [[nodiscard]] detail::waiter* next_placed() noexcept;
+  [[nodiscard]] detail::waiter* next_placed(const detail::task_cell* target) noexcept;
   void let_go_on_elsewhere() noexcept;
   void attend() noexcept;
   void destroy_doomed() noexcept;

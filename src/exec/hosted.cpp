@@ -54,7 +54,6 @@ runtime_options without_reader(runtime_options options) {
 hosted::hosted(const runtime_options& options)
     : rt_(exec::core::make(without_reader(options), {.hosted = true})),
       descriptor_(rt_.core_->make_hosted()) {
-  PARKRING_CHECK(options.workers <= 1, "a hosted runtime has one worker, the host's thread");
   (void)turn();  // arms what wakes the host
 }
 

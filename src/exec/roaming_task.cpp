@@ -70,7 +70,7 @@ void launch_anywhere(const home_ref& home, exec::worker_team* team, roaming_task
   if (home.is_here() && (team == nullptr || this_thread_core == home.core()))
     return launch_anywhere(*home.core(), t);
   if (team != nullptr) {
-    if (team->inject(t)) return;
+    if (home.is_open() && team->inject(t)) return;  // in a forked child there is no team
   } else {
     t.at_home = home;  // read by the message; it is not placed, so nobody else does
     t.cell.run = [](message& m) noexcept {
@@ -89,10 +89,6 @@ void end_unplaced(roaming_task& t) noexcept {
   t.cell.type->end_call(t.cell);
   release(t.cell);
 }
-
-}  // namespace parkring::detail
-
-namespace parkring::detail {
 
 void ready_anywhere(core_base& core, waiter& w) noexcept {
   static_cast<exec::core&>(core).ready_anywhere(w);
@@ -135,7 +131,10 @@ detail::waiter* core::place(detail::roaming_task& t) noexcept {
   return t.next_step;
 }
 
-detail::waiter* core::next_placed() noexcept {
+// A run that is over takes no more: they would rest here until the next one.
+detail::waiter* core::next_placed(const detail::task_cell* target) noexcept {
+  if (target != nullptr && target->state != detail::task_state::live) return nullptr;
+  current = nullptr;  // what ran last has suspended: nothing that ends here is within it
   while (detail::roaming_task* t = works_as->take())
     if (detail::waiter* w = place(*t)) return w;
   return nullptr;
@@ -161,7 +160,8 @@ bool may_leave(const detail::waiter& w) noexcept {
 }  // namespace
 
 void core::ready_anywhere(detail::waiter& w) noexcept {
-  if (works_as == nullptr || !works_as->others_idle() || !may_leave(w)) return ready.push_back(w);
+  if (works_as == nullptr || !works_as->others_idle() || !has_other_work() || !may_leave(w))
+    return ready.push_back(w);
   // Not before the coroutine has suspended: whoever takes it resumes it at once.
   leaving_ = &w;
   attention = true;

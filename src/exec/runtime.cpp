@@ -136,7 +136,7 @@ void runtime::launch(detail::roaming_task& t) noexcept {
 unsigned runtime::workers() const noexcept { return team_ == nullptr ? 1 : team_->size(); }
 
 runtime_counters runtime::counters() const {
-  runtime_counters all = core_->counters();
+  runtime_counters all = static_cast<exec::core&>(core()).counters();
   if (team_ == nullptr) return all;
   for (unsigned i = 1; i < team_->size(); ++i)
     if (const auto c = ask<runtime_counters>(team_->at(i).home, patience_with_each,

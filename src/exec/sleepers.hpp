@@ -36,7 +36,7 @@ class basic_sleepers {
     }
   }
 
-  /// A worker that was not asleep begins to search. False: enough do, or all others are asleep.
+  /// A worker that was not asleep begins to search. False: enough do.
   [[nodiscard]] bool begin_search(unsigned at_most) noexcept {
     std::uint64_t was = word_.load(std::memory_order_relaxed);
     do {

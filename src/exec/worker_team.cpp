@@ -49,6 +49,8 @@ void injection_queue::close() noexcept {
 }
 
 void worker::add(roaming_task& t) noexcept {
+  // Who starts one may go on for long before it waits for it.
+  if (others_idle()) return share(t);
   if (roaming_task* before = std::exchange(next_up_, &t)) share(*before);
 }
 
@@ -80,7 +82,10 @@ roaming_task* worker::take() noexcept {
   }
   in_a_row_ = 0;
   if (roaming_task* t = queue_.pop()) return t;
-  return std::exchange(next_up_, nullptr);
+  if (next_up_ != nullptr) return std::exchange(next_up_, nullptr);
+  roaming_task* const t = team_.injection_.pop();
+  injected += t != nullptr ? 1 : 0;
+  return t;
 }
 
 roaming_task* worker::take_last() noexcept {
@@ -171,7 +176,11 @@ void worker::end_sleep() noexcept {
 }
 
 void worker::leave_all() noexcept {
-  if (next_up_ != nullptr) share(*std::exchange(next_up_, nullptr));
+  if (next_up_ != nullptr) push(*std::exchange(next_up_, nullptr));
+  // Into the queue of all: this one is looked at by idle workers only.
+  while (roaming_task* t = queue_.pop())
+    if (!team_.injection_.push(*t)) this_core().make_ready_here(*t);
+  if (!team_.injection_.empty()) team_.wake_one();
 }
 
 bool worker::others_idle() const noexcept { return team_.sleepers_.any_idle(); }

@@ -90,7 +90,6 @@ class worker {
   void end_sleep() noexcept;
   /// It will not work for a while, or never again: others may have all that it has.
   void leave_all() noexcept;
-  [[nodiscard]] bool sleeps() const noexcept { return sleeps_; }
   [[nodiscard]] bool others_idle() const noexcept;
 
   static constexpr unsigned turns_between = 8;  // turns until one of the queue is placed although

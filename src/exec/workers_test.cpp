@@ -341,7 +341,7 @@ TEST_P(Workers, handles_are_dropped_by_other_threads) {
         if (!h) return;
       }
     });
-  const auto body = [&, to = std::move(to_drop)]() mutable -> task<> {
+  auto body = [&, to = std::move(to_drop)]() mutable -> task<> {
     for (int i = 0; i < rounds; ++i) {
       auto h = spawn_anywhere(
           [](counted c, int n) -> task<> {
@@ -354,7 +354,7 @@ TEST_P(Workers, handles_are_dropped_by_other_threads) {
     to = {};
     while (live.load() != 0) co_await sleep_for(1ms);
   };
-  rt.run(body);
+  rt.run(std::move(body));  // with the sender
   for (auto& t : droppers) t.join();
   EXPECT_EQ(live.load(), 0);
 }
@@ -426,9 +426,14 @@ task<bool> gets_about() {
 }
 
 TEST(ManyWorkers, a_task_moves_at_yield_anywhere) {
-  runtime rt({.workers = 2});
-  EXPECT_TRUE(rt.spawn_anywhere(gets_about).blocking_join() ||
-              rt.run([]() -> task<bool> { co_return co_await spawn_anywhere(gets_about); }));
+  runtime rt({.workers = 3});
+  // Two workers: one of them has two of the tasks, and the other one ends first.
+  std::vector<remote_handle<bool>> all;
+  for (int i = 0; i < 3; ++i) all.push_back(rt.spawn_anywhere(gets_about));
+  bool moved = false;
+  for (auto& h : all) moved = h.blocking_join() || moved;
+  EXPECT_TRUE(moved);
+  EXPECT_GE(rt.counters().moves, 1u);
 }
 
 TEST(ManyWorkers, a_task_with_ties_stays) {

@@ -50,6 +50,9 @@ rw_operation<locking> part_request(const detail::file_ref& file, direction way, 
 task<> transfer_all(detail::file_ref file, buffer part, direction way, std::uint64_t offset) {
   const char* name = way == direction::read ? "read_exactly_at" : "write_all_at";
   const std::size_t size = part.size();
+  if (detail::buffer_block* const b = buffer_access::block(part);
+      file.get()->team != 0 && b != nullptr && b->holds_lock_of != nullptr)
+    detail::lock_here(*b->holds_lock_of);
   std::size_t done = 0;
   while (done < size) {
     auto n = co_await as_result(part_request(file, way, part, done, offset));

@@ -13,6 +13,10 @@ void throw_too_long(const buffer_block& block, std::size_t count) {
                           " bytes, fewer than the " + std::to_string(count) + " asked for");
 }
 
+void pin_to_stream(const file_state_base& file) noexcept {
+  if (this_thread_core != nullptr && file.team == 0) pin_running_task(*this_thread_core);
+}
+
 }  // namespace parkring::detail
 
 namespace parkring::fs {

@@ -158,6 +158,7 @@ void close_request::start(op_waiter& w) noexcept {
   f.closed = f.special = true;
   f.inline_first = fs::inline_mode::never;
   if (!at_home(f)) return start_far(f, static_cast<close_waiter&>(w));
+  f.closer_at_home = true;
   f.closer.push_back(w);
   // With the last reference the file closes, and tells the closer. That may be this one.
   file.reset();

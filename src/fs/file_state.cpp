@@ -19,6 +19,12 @@ struct free_slot_payload {
 
 bool never(const record&) noexcept { return false; }
 
+// Whether its home has nothing to do with the file's end. By who had the last reference: what the
+// home wrote before it let go of its own is seen.
+bool closes_anywhere(const file_state& f) noexcept {
+  return f.team != 0 && f.slot < 0 && !f.closer_at_home;
+}
+
 const record_type free_slot_type = {
     .name = "unregister_file",
     .prepare =
@@ -66,12 +72,15 @@ const record_type close_type = {
 void close_unreferenced(file_state_base& base) noexcept {
   const std::unique_ptr<file_state> file(&state_of(base));
   far_close* const far = std::exchange(file->far_closer, nullptr);
-  if (!file->home_of.is_here()) {  // the runtime is gone: just close the descriptor
+  core_base* const here = this_thread_core;
+  const bool by_another = !file->home_of.is_here() && closes_anywhere(*file) && here != nullptr &&
+                          here->team == file->team;
+  if (!file->home_of.is_here() && !by_another) {  // the runtime is gone: just close the descriptor
     if (far != nullptr) far->tell(0);
     return;
   }
-  auto& core = exec::core_at(file->home_of);
-  auto* closer = static_cast<op_waiter*>(file->closer.pop_front());
+  auto& core = by_another ? static_cast<exec::core&>(*here) : exec::core_at(file->home_of);
+  auto* closer = by_another ? nullptr : static_cast<op_waiter*>(file->closer.pop_front());
   if (file->slot >= 0) {
     auto& table = core.service_of<fs::file_table>();
     if (record* r = core.ops.acquire(free_slot_type)) {
@@ -102,7 +111,9 @@ void close_unreferenced(file_state_base& base) noexcept {
 }
 
 void close_shared(file_state_base& base) noexcept {
-  if (base.home_of.is_here()) return close_unreferenced(base);
+  if (base.home_of.is_here() || (closes_anywhere(state_of(base)) && this_thread_core != nullptr &&
+                                 this_thread_core->team == base.team))
+    return close_unreferenced(base);
   base.run = [](message& m) noexcept { close_unreferenced(static_cast<file_state_base&>(m)); };
   if (!base.home_of.post(base)) close_unreferenced(base);
 }

@@ -76,7 +76,8 @@ struct file_state final : file_state_base {
   std::uint32_t offset_alignment = 1;
   std::unique_ptr<fs::stream_queue> stream;
   std::filesystem::path path;
-  waiter_list closer;  // the op_waiter of `close`, until the last reference goes; at home
+  bool closer_at_home = false;  // `closer` may have one
+  waiter_list closer;           // the op_waiter of `close`, until the last reference goes; at home
   far_close* far_closer = nullptr;  // of a `close` on another worker; likewise
 };
 

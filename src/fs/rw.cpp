@@ -23,7 +23,7 @@ bool ends_at(const file_state_base& f, const rw_request& q, long got) noexcept {
 // Registering costs a system call, so only a file that is used again is worth it.
 void register_file(exec::core& core, file_state& f) noexcept {
   constexpr std::uint8_t uses_before_registering = 4;
-  if (f.registrable && at_home(f) && ++f.ring_uses == uses_before_registering) {
+  if (at_home(f) && f.registrable && ++f.ring_uses == uses_before_registering) {
     try {
       f.slot = core.service_of<fs::file_table>().add(f.fd.get());
     } catch (const std::bad_alloc&) {  // then it is not registered
@@ -278,13 +278,15 @@ struct rw_record {
 };
 
 void lock_here(rw_request& q) noexcept {
-  buffer_block* const block = q.lock.get();
-  if (block == nullptr || block->locker == running_core().home_of) return;
-  const std::int32_t locks = block->lock.load(std::memory_order_relaxed);
-  PARKRING_CHECK(locks == -1 || locks == 1,
-                 "a buffer is being written from by requests of another worker: describe a request "
-                 "after a yield_anywhere, not before");
-  block->locker = running_core().home_of;
+  if (buffer_block* const block = q.lock.get(); block != nullptr) lock_here(*block);
+}
+void lock_here(buffer_block& block) noexcept {
+  if (block.locker == running_core().home_of) return;
+  const std::int32_t locks = block.lock.load(std::memory_order_relaxed);
+  PARKRING_CHECK((locks == -1 || locks == 1) && !block.watched,
+                 "this request was described before its task moved to another worker, on a buffer "
+                 "that others use or wait for, too: describe it after the yield_anywhere");
+  block.locker = running_core().home_of;
 }
 
 bool serve_now_short(rw_request& q, long got, std::int32_t& answer) noexcept {

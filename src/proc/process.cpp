@@ -185,7 +185,9 @@ bool process_state::send_to_group(int signal) {
 }
 
 bool process_wait_request::ready(op_waiter& w) noexcept {
-  PARKRING_CHECK(process->home_of.is_here(), "wait for a process on the runtime that spawned it");
+  PARKRING_CHECK(process->home_of.is_here(),
+                 "wait for a process on the runtime, and the worker, that spawned it");
+  pin_running_task(running_core());
   if (!process->ended()) return false;
   w.answer = -process->lost;
   return true;
@@ -239,7 +241,11 @@ task<exit_status> terminate_within(process_ref p, std::chrono::milliseconds grac
 
 detail::process_state& process::state() const {
   PARKRING_CHECK(state_ != nullptr, "this process was moved from; use the one it moved to");
-  PARKRING_CHECK(state_->home_of.is_here(), "use a process on the thread of its runtime");
+  PARKRING_CHECK(
+      state_->home_of.is_here(),
+      "use a process on the thread of its runtime; with several workers, on the one that "
+      "spawned it");
+  if (detail::this_thread_core != nullptr) detail::pin_running_task(*detail::this_thread_core);
   return *state_;
 }
 

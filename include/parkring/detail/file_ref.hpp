@@ -77,13 +77,18 @@ void close_shared(file_state_base& file) noexcept;
 }
 /// The runtime whose requests on the file lock buffers: the one that runs here.
 [[nodiscard]] inline const home_ref& locker_for(const file_state_base& file) noexcept {
-  return file.team == 0 ? file.home_of : running_core().home_of;
+  // Where none runs this is the home's thread, between two runs.
+  if (file.team == 0 || this_thread_core == nullptr) return file.home_of;
+  return this_thread_core->home_of;
 }
 
 /// Whether this thread runs a worker of the file's team.
 [[nodiscard]] inline bool shared_here(const file_state_base& file) noexcept {
   return file.team != 0 && this_thread_core != nullptr && this_thread_core->team == file.team;
 }
+
+/// A request on a stream is described: its task does not move any more.
+void pin_to_stream(const file_state_base& file) noexcept;
 
 inline void add_reference(file_state_base& file) noexcept {
   if (file.team == 0) [[likely]]

@@ -99,6 +99,7 @@ inline constexpr std::size_t longest_transfer = 0x7ffff000;
 
 /// The task may have moved to another worker since it described `q`: the lock is this one's now.
 void lock_here(rw_request& q) noexcept;
+void lock_here(buffer_block& block) noexcept;
 
 /// Tries to do it at once, without the ring. True when there is an answer and no need to suspend;
 /// an answer together with false means that others should have their turn first. With an answer the

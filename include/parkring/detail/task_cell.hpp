@@ -151,8 +151,9 @@ void request_stop(task_cell& cell) noexcept;
 /// As `request_stop`, by the owner of the handle on another thread. Throws `std::bad_alloc`.
 void request_stop_elsewhere(task_cell& cell);
 /// The running task, if there is one, is of use on this worker only from now on.
+/// So are those that it is a part of, to which it may give what it has.
 inline void pin_running_task(core_base& core) noexcept {
-  if (core.current != nullptr) core.current->pinned = true;
+  for (task_cell* c = core.current; c != nullptr && !c->pinned; c = c->parent) c->pinned = true;
 }
 /// Destroys the task once the running coroutine suspends.
 void abort_later(core_base& core, task_cell& cell) noexcept;

@@ -376,9 +376,12 @@ class file {
   }
   [[gnu::always_inline]] void check_usable() const {
     PARKRING_CHECK(state_ != nullptr, "the file is empty, moved from or closed; open it first");
-    PARKRING_CHECK(state_->home_of.is_here() || detail::shared_here(*state_),
-                   "use a file on the thread of the runtime it belongs to; a pipe or terminal of a "
-                   "runtime with several workers, on the worker that opened it");
+    PARKRING_CHECK(
+        state_->home_of.is_here() || detail::shared_here(*state_),
+        "use a file inside a task of its runtime, or on the thread that made it; a pipe or "
+        "terminal of a runtime with several workers, on the worker that opened it");
+    if (state_->special.load(std::memory_order_relaxed)) [[unlikely]]
+      detail::pin_to_stream(*state_);
   }
   void drop() noexcept;
 
