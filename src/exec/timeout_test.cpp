@@ -88,6 +88,9 @@ TEST(Timeout, a_duration_beyond_the_clock_means_for_ever) {
 
 TEST(Timeout, a_result_that_is_there_together_with_the_deadline_is_delivered) {
   // Both the request and the timer are done when the loop next looks: the result must win.
+  runtime rt;
+  if (rt.reader() == completion_reader::reader_thread)
+    GTEST_SKIP() << "a result that another thread has to hand over need not be there by then";
   auto body = []() -> task<> {
     for (int i = 0; i < 20; ++i) {
       auto late = spawn([]() -> task<> {
@@ -99,7 +102,7 @@ TEST(Timeout, a_result_that_is_there_together_with_the_deadline_is_delivered) {
       co_await late;
     }
   };
-  run(body());
+  rt.run(body());
 }
 
 TEST(Timeout, what_the_awaited_throws_is_thrown) {

@@ -168,6 +168,13 @@ TEST_F(Guide, a_runtime_runs_task_after_task) {
   EXPECT_EQ(rt.run(std::move(background)), 1);
 }
 
+TEST_F(Guide, completions_have_another_reader) {
+  pr::runtime rt({.reader = pr::completion_reader::reader_thread});
+  const bool as_asked = rt.reader() == pr::completion_reader::reader_thread;
+  EXPECT_EQ(as_asked, rt.kernel() == "linux");
+  rt.run(pr::nop());
+}
+
 TEST_F(Guide, another_thread_posts_to_a_runtime) {
   pr::runtime rt;
   int result = 0;
