@@ -43,7 +43,7 @@ endforeach()
 
 # The other readers of completions, with what meets them and does not take long.
 set(other_readers "${only_once}:DumpOnSignal*:Trace*:Generator*:*CompletionReader*")
-set(other_readers_soundness "--gtest_filter=DroppedReads*:DroppedWaits*:*Teardown*:Overflow.*:Wakes*:Fork*-Fork.a_child_drops*")
+set(other_readers_soundness "--gtest_filter=DroppedReads*:DroppedWaits*:*Teardown*:Overflow.*:Wakes*:Fork*-Fork.a_child_drops*:Overflow.a_hundred*")
 foreach(program IN ITEMS unit_exec unit_fs unit_sync unit_proc soundness)
   set(filter "${other_readers}")
   if(DEFINED other_readers_${program})

@@ -120,7 +120,10 @@ void stepped_runtime::wait_for_something(bool briefly) {
   while (!driver.ring.completions_waiting() && !core_->home_of.where->has_messages() &&
          driver.timers.next_deadline() > driver.now_ns()) {
     const kernel::abi::timespec64 moment{0, 500'000};
-    driver.ring.enter(1, &moment, kernel::abi::enter_getevents);
+    // What another thread reads cannot be waited for in enter.
+    const bool reader = driver.reader_if_any() != nullptr;
+    driver.ring.enter(reader ? 0 : 1, reader ? nullptr : &moment, kernel::abi::enter_getevents);
+    if (reader) std::this_thread::sleep_for(std::chrono::microseconds(20));
     if (briefly || clock::now() > give_up) return;
   }
 }
