@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <parkring/parkring.hpp>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -25,16 +26,6 @@ void run_workers(session& run, Drive drive) {
     const auto after = rt.counters();
     run.add_syscalls((after.enters - before.enters) + (after.inline_hits - before.inline_hits) +
                      (after.inline_misses - before.inline_misses) + (after.wakes - before.wakes));
-  }
-}
-
-// A task on the worker of that number.
-template <class Fn, class... Args>
-pr::task<void> on_worker(unsigned number, Fn fn, Args... args) {
-  for (;;) {
-    // Blocks the others meanwhile: whoever is not on the right one waits until it has begun.
-    if (pr::this_task::worker() == number) co_return co_await fn(std::move(args)...);
-    co_await pr::yield_anywhere();
   }
 }
 
@@ -101,7 +92,10 @@ pr::task<void> drive_channels(load& stream, session& run) {
 
 using ends = std::pair<pr::channel_sender<unsigned>, pr::channel_receiver<unsigned>>;
 
-pr::task<void> all_pongs(std::vector<ends> of) {
+pr::task<void> nothing() { co_return; }
+
+pr::task<void> all_pongs(std::vector<ends> of, std::shared_ptr<std::atomic<bool>> begun) {
+  begun->store(true);
   pr::task_group group;
   for (auto& [to, from] : of) group.spawn(pong, std::move(to), std::move(from));
   co_await group.join();
@@ -119,9 +113,11 @@ pr::task<void> drive_crossing_channels(load& stream, session& run) {
       pings.spawn(ping, hops, std::move(out.sender), std::move(back.receiver));
       there.emplace_back(std::move(back.sender), std::move(out.receiver));
     }
-    auto pongs = pr::spawn_anywhere(
-        [](std::vector<ends> of) { return on_worker(1, all_pongs, std::move(of)); },
-        std::move(there));
+    auto begun = std::make_shared<std::atomic<bool>>(false);
+    auto pongs = pr::spawn_anywhere(all_pongs, std::move(there), begun);
+    pr::spawn_anywhere(nothing).detach();  // so that the one before can be taken
+    // This worker is kept busy until the other one has done so.
+    while (!begun->load()) std::this_thread::yield();
     co_await pings.join();
     co_await pongs;
   }
@@ -146,26 +142,34 @@ pr::task<void> drive_semaphore(load& stream, session& run) {
 
 // --- reads of the page cache: as many tasks as the row's depth, wherever they run
 
-constexpr unsigned reads_of_each = 256;
+constexpr unsigned reads_of_each = 256, reads_at_a_place = 32;
 
 // The file, opened once on each worker.
 struct files_of_workers {
   std::array<pr::fs::file, 2> of;
-  std::array<bool, 2> opening{};
 };
 
+pr::task<void> open_here(session& run, files_of_workers& files) {
+  pr::fs::file& mine = files.of[pr::this_task::worker()];
+  if (mine) co_return;
+  mine =
+      co_await pr::fs::open(run.path(), {.access = pr::fs::access::read, .noatime = run.noatime()});
+}
+
+// Now and then it may go on where there is less to do.
 pr::task<void> read_some(session& run, files_of_workers& files, std::uint64_t seed) {
-  pr::fs::file& file = files.of[pr::this_task::worker()];
-  if (!file)
-    file = co_await pr::fs::open(run.path(),
-                                 {.access = pr::fs::access::read, .noatime = run.noatime()});
   const std::size_t size = run.what().block;
   const std::uint64_t blocks = hot_set_bytes / size;
   pr::buffer memory(size);
-  for (unsigned i = 0; i < reads_of_each; ++i) {
-    seed = seed * 0x5851'F42D'4C95'7F2DU + 0x1405'7B7E'F767'814FU;
-    const std::uint64_t block = ((seed >> 32) * blocks) >> 32;
-    if (co_await file.read_at(memory, block * size) != size) fail("a read was short");
+  for (unsigned i = 0; i < reads_of_each; i += reads_at_a_place) {
+    co_await open_here(run, files);
+    pr::fs::file& file = files.of[pr::this_task::worker()];
+    for (unsigned k = 0; k < reads_at_a_place; ++k) {
+      seed = seed * 0x5851'F42D'4C95'7F2DU + 0x1405'7B7E'F767'814FU;
+      const std::uint64_t block = ((seed >> 32) * blocks) >> 32;
+      if (co_await file.read_at(memory, block * size) != size) fail("a read was short");
+    }
+    co_await pr::yield_anywhere();
   }
 }
 

@@ -162,7 +162,10 @@ void home::wake(std::uint64_t generation) noexcept {
 bool home::post(std::uint64_t generation, message& m) noexcept {
   std::lock_guard lock(mutex_);
   if (generation_.load(std::memory_order_relaxed) != generation) return false;
+  const bool first = inbox_.empty();
   inbox_.push_back(m);
+  // Who posted the first has woken the owner, which has not looked since: it takes all at once.
+  if (!first) return true;
   has_messages_.store(true, std::memory_order_release);  // pairs with `has_messages`
   // Under the mutex, so that the runtime cannot be gone when its waker is called.
   wake_(wake_context_);

@@ -151,10 +151,13 @@ struct nobody : park::unwatched {
 template <bool Team, class Watch>
 [[gnu::always_inline]] inline void core::run_batch(
     Watch& who, [[maybe_unused]] const detail::task_cell* target) noexcept {
+  [[maybe_unused]] unsigned placed = 0;
   for (unsigned i = 0; i < batch; ++i) {
     detail::waiter* w = ready.pop_front();
     if (w == nullptr) {
-      if constexpr (Team) w = next_placed(target);
+      // Where others have nothing to do, what is queued is left to them: one a turn is taken.
+      if constexpr (Team)
+        if (placed++ == 0 || !works_as->others_idle()) w = next_placed(target);
       if (w == nullptr) break;
     }
     current = w->task;

@@ -84,8 +84,8 @@ class core final : public detail::core_base {
   void ready_anywhere(detail::waiter& w) noexcept;
   /// Whether something has come from outside: completions, messages. Cheap.
   [[nodiscard]] bool something_happened() const noexcept {
-    return driver.ring.completions_waiting() || driver.ring.kernel_wants_enter() ||
-           home_->has_messages();
+    return home_->has_messages() || driver.ring.completions_waiting() ||
+           driver.ring.kernel_wants_enter();
   }
   [[nodiscard]] bool has_other_work() const noexcept { return has_work() || !works_as->empty(); }
   worker* works_as = nullptr;

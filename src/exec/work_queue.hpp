@@ -33,6 +33,12 @@ class basic_work_queue {
     return tail_.load(std::memory_order_acquire) == head;
   }
 
+  /// Likewise.
+  [[nodiscard]] std::uint32_t size() const noexcept {
+    const std::uint32_t head = head_.load(std::memory_order_relaxed);
+    return tail_.load(std::memory_order_relaxed) - head;
+  }
+
   /// Owner. False: it is full.
   [[nodiscard]] bool push(T* item) noexcept {
     const std::uint32_t tail = tail_.load(std::memory_order_relaxed);

@@ -136,6 +136,11 @@ void worker::searched() noexcept {
 }
 
 bool worker::find_work(core& c) noexcept {
+  // A message, most of the time: what was handed over is answered soon.
+  for (unsigned i = 0; i < first_looks && spins_ >= first_looks; ++i) {
+    if (c.something_happened()) return true;
+    detail::pause();
+  }
   // With many searchers all would look at the same queues.
   const unsigned most_searchers = std::max(1U, team_.size() / 2);
   if (!searches_) searches_ = team_.sleepers_.begin_search(most_searchers);

@@ -81,6 +81,8 @@ class worker {
   /// As `take`, when the team has ended: what is left here, and in the injection queue.
   [[nodiscard]] detail::roaming_task* take_last() noexcept;
   [[nodiscard]] bool empty() const noexcept { return next_up_ == nullptr && queue_.empty(); }
+  /// Whether it has so many that what they ask for makes a batch.
+  [[nodiscard]] bool has_several() const noexcept { return queue_.size() > 2; }
   /// Looks for work, and for what happens to `c`, which has nothing to do. False: there is nothing,
   /// and it has been said that this worker sleeps.
   [[nodiscard]] bool find_work(core& c) noexcept;
@@ -119,6 +121,7 @@ class worker {
   basic_work_queue<detail::roaming_task> queue_;
 
   static constexpr unsigned most_spins = 1'024;
+  static constexpr unsigned first_looks = 64;  // at messages and completions alone
   static constexpr unsigned most_in_a_row = 16;
   static constexpr unsigned between_injected = 61;  // takes until the injection queue comes first
 };

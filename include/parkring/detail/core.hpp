@@ -37,7 +37,8 @@ struct core_base {
   home_ref home_of;                              // the way back to this runtime
   std::uint64_t team = 0;                        // of workers, which share files; 0: it is alone
   const std::size_t* live_operations = nullptr;  // how many requests have a record
-  std::uint64_t inline_hits = 0;                 // counted where they happen, in the coroutine
+  bool more_to_place = false;     // others wait in this worker's queue: a batch is to come
+  std::uint64_t inline_hits = 0;  // counted where they happen, in the coroutine
   // What tasks and requests are dated by, for a dump: the number of the turn, or milliseconds since
   // the start where ages are tracked.
   std::uint32_t stamp = 0;

@@ -86,13 +86,14 @@ class home {
   void wake(std::uint64_t generation) noexcept;
   [[nodiscard]] bool is_open(std::uint64_t generation) noexcept;
 
-  std::mutex mutex_;
-  std::atomic<std::uint64_t> generation_{0};  // odd while open
-  std::atomic<const void*> owner_{nullptr};
+  // What others write lies apart from what the owner reads all the time.
+  alignas(64) std::mutex mutex_;
+  message_list inbox_;  // under mutex_
   std::atomic<bool> has_messages_{false};
+  alignas(64) std::atomic<std::uint64_t> generation_{0};  // odd while open
+  std::atomic<const void*> owner_{nullptr};
   core_base* core_ = nullptr;     // read on the owner thread only
   waiter_list* ready_ = nullptr;  // read on the owner thread only
-  message_list inbox_;            // under mutex_
   wake_function wake_ = nullptr;
   void* wake_context_ = nullptr;
 };

@@ -119,7 +119,7 @@ void lock_here(buffer_block& block) noexcept;
   const fs::inline_mode mode = f.inline_first.load(std::memory_order_relaxed);
   if (mode != fs::inline_mode::always) {
     if (mode == fs::inline_mode::never || *core.live_operations > few_operations ||
-        core.more_ready_than(few_operations) || !policy.worth_trying())
+        core.more_ready_than(few_operations) || core.more_to_place || !policy.worth_trying())
       return false;
   }
   if ((q.data == nullptr && q.size != 0) || q.offset > INT64_MAX) [[unlikely]]
