@@ -47,7 +47,7 @@ const std::vector<row>& all_rows() {
       {.name = "read-cached-2w",
        .kind = work::read_2w,
        .depth = 32,
-       .part = extent::hot_set},
+       .part = extent::whole_file},
 
       {.name = "read-cached-1g/1",
        .kind = work::read,

@@ -121,11 +121,12 @@ void semaphore(session& run) {
 
 // --- reads of the page cache: pread on the pool's threads
 
-constexpr unsigned reads_of_each = 256;
+constexpr std::uint64_t bytes_read = 1U << 30;
+constexpr unsigned reads_of_each = 8192;
 
 asio::awaitable<void> read_some(int fd, std::byte* memory, std::size_t size, std::uint64_t seed) {
   const auto executor = co_await asio::this_coro::executor;
-  const std::uint64_t blocks = hot_set_bytes / size;
+  const std::uint64_t blocks = bytes_read / size;
   for (unsigned i = 0; i < reads_of_each; ++i) {
     seed = seed * 0x5851'F42D'4C95'7F2DU + 0x1405'7B7E'F767'814FU;
     const std::uint64_t block = ((seed >> 32) * blocks) >> 32;

@@ -142,7 +142,8 @@ pr::task<void> drive_semaphore(load& stream, session& run) {
 
 // --- reads of the page cache: as many tasks as the row's depth, wherever they run
 
-constexpr unsigned reads_of_each = 256, reads_at_a_place = 32;
+constexpr std::uint64_t bytes_read = 1U << 30;
+constexpr unsigned reads_of_each = 8192, reads_at_a_place = 64;
 
 // The file, opened once on each worker.
 struct files_of_workers {
@@ -159,7 +160,7 @@ pr::task<void> open_here(session& run, files_of_workers& files) {
 // Now and then it may go on where there is less to do.
 pr::task<void> read_some(session& run, files_of_workers& files, std::uint64_t seed) {
   const std::size_t size = run.what().block;
-  const std::uint64_t blocks = hot_set_bytes / size;
+  const std::uint64_t blocks = bytes_read / size;
   pr::buffer memory(size);
   for (unsigned i = 0; i < reads_of_each; i += reads_at_a_place) {
     co_await open_here(run, files);
