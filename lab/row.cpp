@@ -46,7 +46,7 @@ const std::vector<row>& all_rows() {
 
       {.name = "read-cached-2w",
        .kind = work::read_2w,
-       .depth = 32,
+       .depth = 64,
        .part = extent::whole_file},
 
       {.name = "read-cached-1g/1",
