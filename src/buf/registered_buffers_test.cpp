@@ -20,7 +20,8 @@ constexpr std::size_t mib = std::size_t{1} << 20;
 
 struct rig {
   ring::fake_kernel kernel;
-  ring::ring ring{kernel, {.entries = 4}};
+  static constexpr ring::options small{.entries = 4};  // GCC 12 takes a temporary to dangle
+  ring::ring ring{kernel, small};
   registered_buffers buffers;
   explicit rig(std::size_t bytes = 8 * mib, bool enabled = true) : buffers(ring, bytes, enabled) {}
   // A buffer of this rig's pool.

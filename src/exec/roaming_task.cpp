@@ -135,11 +135,12 @@ detail::waiter* core::place(detail::roaming_task& t) noexcept {
 detail::waiter* core::next_placed(const detail::task_cell* target) noexcept {
   if (target != nullptr && target->state != detail::task_state::live) return nullptr;
   current = nullptr;  // what ran last has suspended: nothing that ends here is within it
-  while (detail::roaming_task* t = works_as->take()) {
-    more_to_place = works_as->has_several();
+  for (;;) {
+    detail::roaming_task* const t = works_as->take();
+    more_to_place = t != nullptr && works_as->has_several();
+    if (t == nullptr) return nullptr;
     if (detail::waiter* w = place(*t)) return w;
   }
-  return nullptr;
 }
 
 namespace {
