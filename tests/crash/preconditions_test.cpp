@@ -139,7 +139,7 @@ TEST_F(Preconditions, a_file_used_on_another_thread_or_runtime) {
         pr::buffer buffer(16);
         std::thread([&] { (void)file.read_at(buffer, 0); }).join();
       },
-      "use a file on the thread of the runtime it belongs to");
+      "use a file inside a task of its runtime, or on the thread that made it");
   EXPECT_DEATH(
       {
         pr::runtime one;
@@ -159,7 +159,7 @@ TEST_F(Preconditions, a_file_used_on_another_thread_or_runtime) {
 }
 
 TEST_F(Preconditions, a_foreign_descriptor_awaited_in_another_runtime_while_its_own_lives) {
-  constexpr auto advice = "an async_fd belongs to the runtime in which it was first awaited";
+  constexpr auto advice = "in which it was first awaited; make one for each";
   const auto wait = [](pr::async_fd& fd) -> pr::task<> {
     co_await fd.writable();  // at once, so that nothing is left of it but where it belongs
   };
