@@ -45,10 +45,12 @@ TEST(TraceBuffer, a_reader_beside_the_writer_sees_no_torn_or_missing_slot) {
   trace_buffer b(small);
   std::atomic<bool> end{false};
   std::thread writer([&] {
-    for (std::uint64_t i = 0; !end.load(std::memory_order_relaxed); ++i) {
+    std::uint64_t i = 0;
+    do {  // once at least, also when it begins after the reader has ended
       b.add(i, ~i);
       if (i % 7 == 0) b.publish();
-    }
+      ++i;
+    } while (!end.load(std::memory_order_relaxed));
   });
   std::uint64_t seen = 0;
   for (int round = 0; round < 300; ++round) {
