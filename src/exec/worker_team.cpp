@@ -50,8 +50,15 @@ void injection_queue::close() noexcept {
 
 void worker::add(roaming_task& t) noexcept {
   // Who starts one may go on for long before it waits for it.
-  if (others_idle()) return share(t);
+  if (others_idle()) {
+    leave_next_up();
+    return share(t);
+  }
   if (roaming_task* before = std::exchange(next_up_, &t)) share(*before);
+}
+
+void worker::leave_next_up() noexcept {
+  if (next_up_ != nullptr) share(*std::exchange(next_up_, nullptr));
 }
 
 void worker::share(roaming_task& t) noexcept {

@@ -105,6 +105,7 @@ class worker {
 
  private:
   friend worker_team;
+  void leave_next_up() noexcept;
   void push(detail::roaming_task& t) noexcept;
   [[nodiscard]] detail::roaming_task* look_around() noexcept;
   void found(detail::roaming_task& t) noexcept;
