@@ -1,4 +1,5 @@
 #include "park/driver.hpp"
+#include "park/test_timer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,16 +20,7 @@ using op::life;
 using op::test_pipe;
 using request = life::request;
 
-struct timer : detail::timer_node {
-  timers& on;
-  timer(timers& t, std::uint64_t deadline_ns) : on(t) {
-    ns = deadline_ns;
-    on.arm(*this);
-  }
-  ~timer() {
-    if (linked()) on.cancel(*this);
-  }
-};
+using timer = test_timer;
 
 struct rig {
   detail::waiter_list ready;

@@ -12,6 +12,7 @@
 
 #include "op/test_records.hpp"
 #include "park/driver.hpp"
+#include "park/test_timer.hpp"
 
 namespace parkring::park {
 namespace {
@@ -23,16 +24,7 @@ using request = life::request;
 
 enum class design { park_layer, reader_thread, reactor };
 
-struct timer : detail::timer_node {
-  timers& on;
-  timer(timers& t, std::uint64_t deadline_ns) : on(t) {
-    ns = deadline_ns;
-    on.arm(*this);
-  }
-  ~timer() {
-    if (linked()) on.cancel(*this);
-  }
-};
+using timer = test_timer;
 
 struct rig {
   detail::waiter_list ready;

@@ -13,7 +13,7 @@
 //                told to post a message may read it, for the task does not leave until that came.
 //   ended        the frame is gone. The result is the handle's.
 // It moves before its first resume, and where it says so (`yield_anywhere`), which is the only time
-// that a frame that has begun moves: see `core::may_leave`.
+// that a frame that has begun moves: see `may_leave` in exec/roaming_task.cpp.
 //
 // Memory. `owners` counts the worker's side, until the cell's last reference goes, the handle, who
 // waits for the end, and a message under way. The last one ends the result and frees the block, on
