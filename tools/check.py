@@ -38,7 +38,7 @@ LAYERS = {
     "sync": {"base", "buf", "exec"},
     "stream": {"base", "exec", "sync"},
     "shards": {"base", "exec", "sync"},
-    "fs": {"base", "buf", "exec", "op"},
+    "fs": {"base", "buf", "exec", "op", "sync", "stream"},
     "net": {"base", "buf", "exec", "op"},
     "proc": {"base", "buf", "exec", "op"},
     "sim": {"base", "kernel", "exec"},
