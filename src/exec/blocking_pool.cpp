@@ -20,6 +20,8 @@ void came_home(detail::message& m) noexcept {
 void run_at_home(detail::message& m) noexcept {
   auto& job = static_cast<detail::blocking_job&>(m);
   if (job.self.use_count() > 1) job.execute();  // else nobody wants it any more, see `serve`
+  // The power went while it ran: nobody is resumed any more.
+  if (job.home_of.is_here() && this_core().driver.ring.served_by().halted()) job.wait = nullptr;
   came_home(m);
 }
 

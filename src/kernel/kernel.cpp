@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/descriptor.hpp"
+#include "kernel/file_calls.hpp"
 
 namespace parkring::kernel {
 
@@ -63,6 +64,7 @@ int kernel::inspect(int fd, bool direct_io, file_facts& out) noexcept {
 }
 
 int kernel::close(int fd) noexcept { return base::close_descriptor(fd); }
+file_calls& kernel::files() noexcept { return system_file_calls(); }
 
 int kernel::make_event() noexcept {
   const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -62,6 +62,8 @@ struct file_facts {
   std::uint32_t offset_alignment = 512;
 };
 
+class file_calls;
+
 /// Something that serves rings, and answers the few calls that a runtime makes beside them. Calls
 /// for different rings may come from different threads; calls for one ring come from one thread at
 /// a time. Nothing here throws: errors are negative errno.
@@ -123,10 +125,16 @@ class kernel {
   /// Lets time pass without doing anything.
   virtual void pause(std::uint64_t ns) noexcept;
 
+  /// True once a simulated machine has stopped: nothing that is done from then on has an effect,
+  /// and no program may hear of it.
+  [[nodiscard]] virtual bool halted() const noexcept { return false; }
+
   /// What kind of file a descriptor is. 0 or -errno.
   [[nodiscard]] virtual int inspect(int fd, bool direct_io, file_facts& out) noexcept;
   /// As close(2), in place.
   virtual int close(int fd) noexcept;
+  /// Calls about files that may block: see file_calls.hpp.
+  [[nodiscard]] virtual file_calls& files() noexcept;
 
   /// A counter that can be polled, as eventfd(2) with EFD_NONBLOCK: a descriptor, or -errno.
   [[nodiscard]] virtual int make_event() noexcept;

@@ -22,6 +22,8 @@ void fill(const inode& node, struct statx& s) {
   s.stx_blksize = file_data::page_size;
   s.stx_nlink = node.links;
   s.stx_mode = static_cast<std::uint16_t>(node.mode);
+  s.stx_uid = node.user;
+  s.stx_gid = node.group;
   s.stx_ino = node.number;
   s.stx_size = node.is_regular() ? node.data.size() : node.is_symlink() ? node.target.size() : 4096;
   s.stx_blocks = node.is_directory() ? 8 : node.data.allocated() * 8;
@@ -74,6 +76,7 @@ void close_open_file(open_file* file) noexcept {
   if (file_system* owner = file->owner) {
     (file->previous ? file->previous->next : owner->files_) = file->next;
     if (file->next) file->next->previous = file->previous;
+    std::erase_if(file->node->locks, [file](const inode::lock& l) { return l.owner == file; });
     --file->node->opened;
     owner->collect(*file->node);
   }
@@ -117,6 +120,7 @@ void file_system::journal_grew() {
 void file_system::power_cut(random& draws) {
   for (open_file* file = files_; file != nullptr; file = file->next) {
     file->node->opened = 0;
+    file->node->locks.clear();
     file->node = nullptr;
     file->owner = nullptr;
   }

@@ -33,7 +33,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -87,6 +89,24 @@ class file_system {
   /// The names in a directory, without "." and "..", in order.
   int list(open_file* at, std::string_view path, std::vector<std::string>& result);
 
+  // What files have beside their content (file_system_details.cpp). Below, `at` with an empty path
+  // is the open file itself.
+  int change_mode(open_file* at, std::string_view path, unsigned mode, bool follows);
+  int change_owner(open_file* at, std::string_view path, std::uint32_t user, std::uint32_t group,
+                   bool follows);
+  /// Of the last access and the last change; nothing: as it is.
+  int set_times(open_file* at, std::string_view path, std::optional<std::int64_t> accessed,
+                std::optional<std::int64_t> modified, bool follows);
+  /// The attributes of what is there, or null and the error.
+  std::map<std::string, std::string, std::less<>>* attributes(open_file* at, std::string_view path,
+                                                              bool follows, int& error);
+  /// The next names of an open directory as getdents64(2) makes them.
+  std::int64_t read_entries(open_file& directory, std::span<std::byte> out);
+  /// SEEK_DATA and SEEK_HOLE; all of a file counts as data.
+  std::int64_t seek(const open_file& file, std::int64_t offset, int whence) const;
+  /// F_RDLCK, F_WRLCK, F_UNLCK, never waiting; `length` 0: to the end.
+  int lock(open_file& file, short type, std::uint64_t offset, std::uint64_t length);
+
   // Open files. `offset` -1 is the file's position, which then moves.
   std::int64_t read(open_file& file, std::span<std::byte> out, std::int64_t offset,
                     read_fate fate = {});
@@ -132,6 +152,7 @@ class file_system {
 
   int walk(open_file* at, std::string_view path, follow last, place& result);
   int find(open_file* at, std::string_view path, follow last, place& result);
+  int find_here(open_file* at, std::string_view path, bool follows, inode*& result);
   int make(place& where, std::uint32_t mode, inode*& result);
   int rename_checked(place& from, place& to, unsigned flags);
   void unlink_entry(inode& directory, const std::string& name);

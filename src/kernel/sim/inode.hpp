@@ -13,8 +13,11 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace parkring::kernel::sim {
+
+struct open_file;
 
 struct inode {
   using directory_entries = std::map<std::string, inode*, std::less<>>;
@@ -33,6 +36,15 @@ struct inode {
   directory_entries durable;  // as the device has it
   inode* parent = nullptr;    // of a directory; null when it was removed
   std::map<std::string, std::string, std::less<>> attributes;  // xattrs
+  std::uint32_t user = 0, group = 0;
+
+  // Locks of open file descriptions, for the bytes from `from` to before `to`.
+  struct lock {
+    const open_file* owner;
+    bool exclusive;
+    std::uint64_t from, to;
+  };
+  std::vector<lock> locks;
 
   // A write-back that failed is reported once to each open file.
   std::uint64_t error_number = 0;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace parkring::kernel::sim {
@@ -17,7 +18,8 @@ struct open_file {
   file_system* owner = nullptr;
   inode* node = nullptr;
   int flags = 0;
-  std::int64_t position = 0;
+  std::int64_t position = 0;       // of a directory: how many entries were read
+  std::string last_entry;          // of a directory: the one that was read last
   std::uint64_t error_number = 0;  // the last failed write-back this one has heard of
   std::uint32_t count = 0;
   open_file* previous = nullptr;  // the file system's list

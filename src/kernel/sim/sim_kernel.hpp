@@ -13,6 +13,7 @@
 #include "kernel/kernel.hpp"
 #include "kernel/sim/backend.hpp"
 #include "kernel/sim/machine.hpp"
+#include "kernel/sim/machine_file_calls.hpp"
 
 namespace parkring::kernel::sim {
 
@@ -36,6 +37,10 @@ class sim_kernel final : public kernel {
   void pause(std::uint64_t ns) noexcept override { m_.time.pass(m_.now_ns() + ns); }
   [[nodiscard]] int inspect(int fd, bool direct_io, file_facts& out) noexcept override;
   int close(int fd) noexcept override { return m_.table.close(fd); }
+  [[nodiscard]] bool halted() const noexcept override {
+    return m_.stopped() != machine::stop_reason::none;
+  }
+  [[nodiscard]] file_calls& files() noexcept override { return calls_; }
   [[nodiscard]] int make_event() noexcept override;
   void signal_event(int fd) noexcept override;
   void clear_event(int fd) noexcept override;
@@ -57,6 +62,7 @@ class sim_kernel final : public kernel {
   static void want_enter(const ring_memory& ring) noexcept;
 
   machine& m_;
+  machine_file_calls calls_{m_};
   const std::thread::id thread_ = std::this_thread::get_id();
   std::vector<std::unique_ptr<served>> served_;
 };
