@@ -13,6 +13,9 @@ foreach(name IN ITEMS libuv glib sd_event asio)
   add_test(NAME threads.foreign_${name} COMMAND foreign_${name} --gtest_brief=1)
   set_tests_properties(threads.foreign_${name} PROPERTIES TIMEOUT 600 LABELS "threads"
     ENVIRONMENT_MODIFICATION "PARKRING_KERNEL=set:threads")
+  add_test(NAME filtered.foreign_${name}
+    COMMAND no-io-uring $<TARGET_FILE:foreign_${name}> --gtest_brief=1)
+  parkring_in_filter(filtered.foreign_${name})
 endforeach()
 
 # --- Examples of libraries that tasks wait for, by pr::async_fd -----------------------------------

@@ -27,19 +27,30 @@ endfunction()
 set(only_once "--gtest_filter=-*DeepNest*:*ForcedRace*:*Mix*:RefusedEnter*:OverflowInAWorld*")
 string(APPEND only_once ":NeverCompletes*:ShortTransfers*:FailedClose*")
 
-# Not tests/allocation: the promise of no allocation is about Linux's own rings.
-foreach(program IN ITEMS unit_op unit_park unit_exec unit_fs unit_sync unit_shards unit_proc soundness integration guide
-    examples)
+# The promise of no allocation is about Linux's own rings.
+set(only_once_allocation "--gtest_filter=-*NoAllocation*")
+
+foreach(program IN ITEMS unit_ring unit_op unit_buf unit_park unit_exec unit_fs unit_sync unit_shards unit_proc crash
+    soundness stress allocation integration guide examples)
   if(NOT TARGET ${program})
     continue()
   endif()
-  parkring_test_group(threads.${program} "threads" ${program} ${only_once})
+  set(filter "${only_once}")
+  if(DEFINED only_once_${program})
+    set(filter "${only_once_${program}}")
+  endif()
+  parkring_test_group(threads.${program} "threads" ${program} ${filter})
   set_tests_properties(threads.${program} PROPERTIES
     ENVIRONMENT_MODIFICATION "PARKRING_KERNEL=set:threads;${threads_after_fork}")
   parkring_test_group(filtered.${program} "filtered"
-    no-io-uring $<TARGET_FILE:${program}> ${only_once})
+    no-io-uring $<TARGET_FILE:${program}> ${filter})
   parkring_in_filter(filtered.${program})
 endforeach()
+
+# What is said of every kernel is said of threads also where there is no other.
+parkring_test_group(filtered.conformance "filtered"
+  no-io-uring $<TARGET_FILE:conformance> --gtest_filter=*/threads*-*Fuzz*)
+parkring_in_filter(filtered.conformance)
 
 # The other readers of completions, with what meets them and does not take long.
 set(other_readers "${only_once}:DumpOnSignal*:Trace*:Generator*:*CompletionReader*")

@@ -137,12 +137,18 @@ endif()
 # --- Programs that must not compile ---------------------------------------------------------------
 file(GLOB misuse_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/misuse/*.cpp")
 list(FILTER misuse_sources EXCLUDE REGEX "_fixed\\.cpp$")
+# What all of them include is parsed once for all, each time that any of them runs.
+set(misuse_command Python3::Interpreter "${PROJECT_SOURCE_DIR}/tools/misuse.py"
+  --compiler "${CMAKE_CXX_COMPILER}" --include "${PROJECT_SOURCE_DIR}/include")
+set(misuse_header "${PROJECT_BINARY_DIR}/tests/misuse")
+add_test(NAME misuse.header COMMAND ${misuse_command} --prepare "${misuse_header}")
+set_tests_properties(misuse.header PROPERTIES TIMEOUT 120 LABELS misuse FIXTURES_SETUP misuse_header)
 foreach(source IN LISTS misuse_sources)
   cmake_path(GET source STEM name)
   add_test(NAME misuse.${name}
-    COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tools/misuse.py"
-            --compiler "${CMAKE_CXX_COMPILER}" --include "${PROJECT_SOURCE_DIR}/include" "${source}")
-  set_tests_properties(misuse.${name} PROPERTIES TIMEOUT 120 LABELS misuse)
+    COMMAND ${misuse_command} --prepared "${misuse_header}" "${source}")
+  set_tests_properties(misuse.${name} PROPERTIES TIMEOUT 120 LABELS misuse
+    FIXTURES_REQUIRED misuse_header)
 endforeach()
 
 # --- The repository itself ------------------------------------------------------------------------

@@ -38,6 +38,20 @@ class MisuseTest(tree.TreeTest):
     def test_a_twin_that_does_not_compile_is_found(self):
         self.assert_one(self.problems(BAD, BAD), "must compile")
 
+    def test_a_prepared_header_stands_before_the_file(self):
+        self.write("include/parkring/parkring.hpp", "#pragma once\nint prepared();\n")
+        include, folder = [self.root / "include"], self.root / "made"
+        self.assertEqual(misuse.prepare("g++", include, folder), [])
+        path = self.write("a.cpp", BAD)
+        self.write("a_fixed.cpp", "int main() { return prepared(); }\n")
+        self.assertEqual(misuse.problems("g++", include, path, folder), [])
+
+    def test_a_header_that_does_not_compile_is_told(self):
+        self.write("include/parkring/parkring.hpp", "#error broken\n")
+        include, folder = [self.root / "include"], self.root / "made"
+        self.assert_one(misuse.prepare("g++", include, folder), "must compile")
+        self.assertFalse((folder / "misuse.hpp.gch").exists())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -290,10 +290,6 @@ bool close_may_wait(int fd) noexcept {
   return std::ranges::find(remote, static_cast<std::uint32_t>(s.f_type)) != remote.end();
 }
 
-bool closes_at_once(const call& c) noexcept {
-  return c.e.opcode == abi::op_close && !close_may_wait(c.fd);
-}
-
 // 0 or -errno. Throws std::bad_alloc.
 int copy_paths(call& c, const call_type& t) {
   const abi::sqe& e = c.e;
@@ -362,6 +358,8 @@ bool is_call(unsigned opcode) noexcept { return type_of(opcode) != nullptr; }
 void backend::start_call(request& r) noexcept {
   const call_type* const t = type_of(r.entry.opcode);
   if (t == nullptr) return end(r, -EINVAL);
+  const bool closes = t->opcode == abi::op_close;
+  if (closes && !close_may_wait(r.entry.fd)) return end(r, told(::close(r.entry.fd)));
   try {
     auto c = std::make_unique<call>();
     c->make = t->make;
@@ -369,7 +367,7 @@ void backend::start_call(request& r) noexcept {
     int answer = find_files(*this, r, *c, *t);
     if (answer == 0) answer = copy_paths(*c, *t);
     if (answer < 0) return end(r, answer);
-    if (t->where == call_type::here || closes_at_once(*c)) {
+    if (t->where == call_type::here) {
       c->run();
       return end(r, c->result);
     }
@@ -377,7 +375,8 @@ void backend::start_call(request& r) noexcept {
     lend(r, std::move(c),
          t->where == call_type::unbounded ? worker_class::unbounded : worker_class::bounded);
   } catch (const std::bad_alloc&) {
-    end(r, -ENOMEM);
+    // Who closes has let go of the descriptor, which must not stay open for want of memory.
+    end(r, closes ? told(::close(r.entry.fd)) : -ENOMEM);
   }
 }
 
