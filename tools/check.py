@@ -91,6 +91,7 @@ PUBLIC = [
     ("detail/nested_frames.hpp", "exec"),
     ("detail/plain_frame.hpp", "exec"),
     ("detail/roaming_task.hpp", "exec"),
+    ("detail/quick_task.hpp", "exec"),
     ("detail/root.hpp", "exec"),
     ("detail/scope.hpp", "exec"),
     ("detail/simple_op.hpp", "exec"),

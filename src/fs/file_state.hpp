@@ -66,6 +66,7 @@ struct file_state final : file_state_base {
   base::owned_fd fd;
   fs::file_kind kind = fs::file_kind::regular;
   bool direct = false;
+  bool appends = false;             // opened so: what is written goes to the end
   std::atomic<bool> closed{false};  // `close` was called: no new requests
   bool registrable = true;
   std::uint8_t ring_uses = 0;   // until it is registered

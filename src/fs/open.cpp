@@ -113,6 +113,7 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
   f->home_of = running_core().home_of;
   f->path = std::move(path);
   f->direct = options.direct;
+  f->appends = options.append;
   f->registrable = options.registered;
   f->fd = std::move(fd);
   f->descriptor = f->ring_target = f->fd.get();
