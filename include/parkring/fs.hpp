@@ -2,6 +2,7 @@
 #pragma once
 
 #include <parkring/fs/file.hpp>
+#include <parkring/fs/metadata.hpp>
 #include <parkring/fs/options.hpp>
 #include <parkring/fs/paths.hpp>
 #include <parkring/fs/read_write.hpp>
