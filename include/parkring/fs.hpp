@@ -4,6 +4,7 @@
 #include <parkring/fs/copy_stream.hpp>
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/lines.hpp>
+#include <parkring/fs/metadata.hpp>
 #include <parkring/fs/options.hpp>
 #include <parkring/fs/paths.hpp>
 #include <parkring/fs/read_write.hpp>

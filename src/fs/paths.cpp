@@ -23,6 +23,7 @@
 #include "base/owned_fd.hpp"
 #include "exec/core.hpp"
 #include "fs/file_state.hpp"
+#include "fs/path_error.hpp"
 #include "kernel/abi.hpp"
 
 namespace parkring {
@@ -78,17 +79,6 @@ const char* name_of(path_action action) noexcept {
   return "path";
 }
 
-std::string shown(std::string path) {
-  for (std::size_t at; (at = path.find('\0')) != std::string::npos;) path.replace(at, 1, "\\0");
-  return path;
-}
-
-std::string subject_of(const path_names& names) {
-  std::string s = shown(names.first);
-  if (!names.second.empty()) s += ", " + shown(names.second);
-  return s;
-}
-
 void prepare_path(record& r, abi::sqe& e) noexcept {
   const auto& p = r.as<path_payload>();
   e.fd = AT_FDCWD;
@@ -124,7 +114,7 @@ const record_type path_type = {
     .describe =
         [](const record& r, std::string& out) {
           const auto& p = r.as<path_payload>();
-          out += std::string(name_of(p.action)) + "(" + subject_of(*p.names) + ")";
+          out += std::string(name_of(p.action)) + "(" + fs::shown(*p.names) + ")";
         },
     .has_effect = true,
     .breaks_chain = false,
@@ -218,47 +208,7 @@ const record_type path_size_type = {
     .breaks_chain = false,
 };
 
-// What most errors about names mean, whatever was asked.
-std::string common_advice(int number, bool has_nul) {
-  switch (number) {
-    case ENOENT:
-      return "check the path; a directory above it may be missing";
-    case ENOTDIR:
-      return "a part of the path is a file, not a directory";
-    case EACCES:
-      return "the user lacks permission on a directory of the path";
-    case EPERM:
-      return "the user may not do this to this file, or its file system cannot";
-    case ENOSPC:
-      return "the file system has no room for another name; free space";
-    case EDQUOT:
-      return "the disk quota is used up; free space or raise it";
-    case EROFS:
-      return "the file system is mounted read-only";
-    case ENAMETOOLONG:
-      return "a name may have 255 bytes, a path 4,095";
-    case ELOOP:
-      return "too many symbolic links";
-    case EMLINK:
-      return "the file or directory has as many links as its file system takes";
-    case EBUSY:
-      return "the name is a mount point, or the system uses it";
-    case EMFILE:
-      return "the process has reached its limit of descriptors; close files or raise it "
-             "(ulimit -n)";
-    case ENFILE:
-      return "the system has reached its limit of open files (fs.file-max)";
-    case EIO:
-      return "the device failed; what was changed in the directory since its last successful sync "
-             "may be lost";
-    case EINVAL:
-      return has_nul ? "the path contains a NUL character, which no file name can" : "";
-    default:
-      return "";
-  }
-}
-
-std::string path_advice(int number, path_action action, bool has_nul) {
+std::string advice_for(int number, path_action action, bool has_nul) {
   const bool creates = action == path_action::create_directory || action == path_action::link;
   switch (number) {
     case EEXIST:
@@ -287,12 +237,7 @@ std::string path_advice(int number, path_action action, bool has_nul) {
     default:
       break;
   }
-  return common_advice(number, has_nul);
-}
-
-bool has_nul(const path_names& names) noexcept {
-  return names.first.find('\0') != std::string::npos ||
-         names.second.find('\0') != std::string::npos;
+  return fs::path_advice(number, has_nul);
 }
 
 }  // namespace
@@ -315,8 +260,8 @@ void path_request::start(op_waiter& w) noexcept {
 }
 
 error path_request::failure(int number) const {
-  return {number, name_of(action), subject_of(*names),
-          path_advice(number, action, has_nul(*names))};
+  return {number, name_of(action), fs::shown(*names),
+          advice_for(number, action, fs::has_nul(*names))};
 }
 
 bool sync_directory_request::ready(op_waiter& w) noexcept { return refuse_nul(names->first, w); }
@@ -330,7 +275,8 @@ void sync_directory_request::start(op_waiter& w) noexcept {
 }
 
 error sync_directory_request::failure(int number) const {
-  return {number, "sync_directory", subject_of(*names), common_advice(number, has_nul(*names))};
+  return {number, "sync_directory", fs::shown(*names),
+          fs::path_advice(number, fs::has_nul(*names))};
 }
 
 bool path_size_request::ready(op_waiter& w) noexcept { return refuse_nul(status->path, w); }
@@ -345,7 +291,7 @@ void path_size_request::start(op_waiter& w) noexcept {
 
 error path_size_request::failure(int number) const {
   const bool nul = status->path.find('\0') != std::string::npos;
-  return {number, "file_size", shown(status->path), common_advice(number, nul)};
+  return {number, "file_size", fs::shown(status->path), fs::path_advice(number, nul)};
 }
 
 }  // namespace detail

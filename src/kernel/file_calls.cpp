@@ -43,6 +43,7 @@ class system_calls final : public file_calls {
     return answer(::openat(at, path, flags | O_CLOEXEC, mode));
   }
   int close(int fd) noexcept override { return base::close_descriptor(fd); }
+  int duplicate(int fd) noexcept override { return answer(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
   int stat(int at, const char* path, int flags, unsigned mask,
            struct statx& out) noexcept override {
     return answer(::statx(at, path, flags, mask, &out));

@@ -44,6 +44,9 @@ class file_calls {
   /// openat(2): a descriptor of this kernel, which `close` closes.
   virtual int open(int at, const char* path, int flags, unsigned mode) noexcept = 0;
   virtual int close(int fd) noexcept = 0;
+  /// Another descriptor of the same open file, which a job keeps while the file may close. Never
+  /// blocks.
+  virtual int duplicate(int fd) noexcept = 0;
   /// statx(2).
   virtual int stat(int at, const char* path, int flags, unsigned mask,
                    struct statx& out) noexcept = 0;

@@ -15,6 +15,7 @@
 #include <parkring/detail/file_ref.hpp>
 #include <parkring/detail/rw.hpp>
 #include <parkring/detail/simple_op.hpp>
+#include <parkring/fs/metadata.hpp>
 #include <parkring/fs/options.hpp>
 #include <parkring/fs/read_write.hpp>
 #include <parkring/memory.hpp>
@@ -27,6 +28,8 @@ class file;
 }  // namespace parkring::fs
 
 namespace parkring::detail {
+
+struct file_access;
 
 /// The error of handing over memory whose owner is not known.
 template <class Memory>
@@ -290,6 +293,12 @@ class file {
   /// As above, the first `count` bytes of the buffer.
   [[nodiscard]] task<> write_all_at(const buffer& from, std::uint64_t offset, std::size_t count);
 
+  /// What is known about the file (statx(2)); see `fs::metadata`.
+  ///
+  /// *Completes when* the file system has answered. *Owns* a reference to the file. *Thread*: the
+  /// file's runtime. *Drop*: left to finish. *Errors*: `io_error`.
+  [[nodiscard]] stat_operation metadata() const;
+
   /// The size in bytes (statx(2)).
   ///
   /// *Completes when* the file system has answered. *Owns* a reference to the file. *Thread*: the
@@ -331,6 +340,7 @@ class file {
   [[nodiscard]] std::size_t offset_alignment() const noexcept;
 
  private:
+  friend struct detail::file_access;  // for requests that are declared elsewhere
   friend struct detail::open_request;
   explicit file(detail::file_state_base& state) noexcept : state_(&state) {}
 

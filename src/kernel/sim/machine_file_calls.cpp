@@ -94,6 +94,15 @@ int machine_file_calls::open(int at, const char* path, int flags, unsigned mode)
 
 int machine_file_calls::close(int fd) noexcept { return m_.table.close(fd); }
 
+// No step: nothing of it reaches the disk.
+int machine_file_calls::duplicate(int fd) noexcept {
+  try {
+    return m_.table.duplicate(fd);
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+}
+
 int machine_file_calls::stat(int at, const char* path, int flags, unsigned mask,
                              struct statx& out) noexcept {
   open_file* from = nullptr;
