@@ -2,6 +2,7 @@
 #
 #   parkring_compile(target)            language level, warnings, sanitizers
 #   parkring_sanitize(target scope)     the sanitizer flags alone
+#   parkring_optimise_little(sources...)  of the calling directory, in release
 
 set(parkring_warnings -Wall -Wextra -Wpedantic -Wshadow)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -42,4 +43,11 @@ function(parkring_compile target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE ${parkring_warnings})
   parkring_sanitize(${target} PRIVATE)
+endfunction()
+
+# For what reads a command line by CLI11: it compiles for longer than it ever runs.
+function(parkring_optimise_little)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -O1)
+  endif()
 endfunction()

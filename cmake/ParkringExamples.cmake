@@ -50,6 +50,7 @@ find_package(CLI11 QUIET)
 if(CLI11_FOUND)
   add_executable(example_kv_store "${kv_folder}/main.cpp")
   parkring_compile(example_kv_store)
+  parkring_optimise_little("${kv_folder}/main.cpp")
   target_link_libraries(example_kv_store PRIVATE kv_store CLI11::CLI11)
   set_target_properties(example_kv_store PROPERTIES
     OUTPUT_NAME kv_store
