@@ -142,6 +142,7 @@ PUBLIC = [
     ("sync/*.hpp", "sync"),
     ("shards.hpp", "shards"),
     ("detail/file_ref.hpp", "fs"),
+    ("detail/log_wait.hpp", "fs"),
     ("detail/rw.hpp", "fs"),
     ("detail/rw_nowait.hpp", "base"),
     ("link.hpp", "exec"),
