@@ -65,3 +65,34 @@ if(CLI11_FOUND)
 else()
   message(WARNING "CLI11 was not found (Debian: libcli11-dev): the program kv_store is left out")
 endif()
+
+# --- examples/prgrep ------------------------------------------------------------------------------
+find_path(PARKRING_PCRE2_INCLUDE pcre2.h)
+find_library(PARKRING_PCRE2_LIBRARY pcre2-8)
+if(PARKRING_PCRE2_INCLUDE AND PARKRING_PCRE2_LIBRARY)
+  set(prgrep_folder "${PROJECT_SOURCE_DIR}/examples/prgrep")
+  add_library(prgrep STATIC
+    "${prgrep_folder}/grep.cpp" "${prgrep_folder}/literal.cpp" "${prgrep_folder}/pattern.cpp"
+    "${prgrep_folder}/search_file.cpp" "${prgrep_folder}/tree.cpp")
+  parkring_compile(prgrep)
+  target_include_directories(prgrep PUBLIC "${PROJECT_SOURCE_DIR}/examples")
+  target_include_directories(prgrep SYSTEM PRIVATE "${PARKRING_PCRE2_INCLUDE}")
+  target_link_libraries(prgrep PUBLIC parkring::parkring "${PARKRING_PCRE2_LIBRARY}")
+  if(CLI11_FOUND)
+    add_executable(example_prgrep "${prgrep_folder}/main.cpp")
+    parkring_compile(example_prgrep)
+    target_link_libraries(example_prgrep PRIVATE prgrep CLI11::CLI11)
+    set_target_properties(example_prgrep PROPERTIES
+      OUTPUT_NAME prgrep
+      RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+    if(PARKRING_BUILD_TESTS)
+      set(work "${PROJECT_BINARY_DIR}/examples/work/prgrep")
+      file(MAKE_DIRECTORY "${work}")
+      add_test(NAME example.prgrep
+        COMMAND "${prgrep_folder}/try" $<TARGET_FILE:example_prgrep> WORKING_DIRECTORY "${work}")
+      set_tests_properties(example.prgrep PROPERTIES TIMEOUT 120 LABELS example)
+    endif()
+  endif()
+else()
+  message(STATUS "PCRE2 was not found (Debian: libpcre2-dev): the program prgrep is left out")
+endif()
