@@ -1,8 +1,12 @@
 // Files.
 #pragma once
 
+#include <parkring/fs/copy.hpp>
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/options.hpp>
 #include <parkring/fs/paths.hpp>
+#include <parkring/fs/read_dir.hpp>
 #include <parkring/fs/read_write.hpp>
+#include <parkring/fs/remove_all.hpp>
+#include <parkring/fs/walk.hpp>
