@@ -29,7 +29,7 @@ int machine_file_calls::begin(call& c) {
     using parkring::sim::fault;
     if (struck->what == fault::failed_sync)
       c.refused_sync = true;
-    else
+    else if (struck->what != fault::interrupted)  // signal(7): calls about files begin again
       answer = -struck->error;
     if (struck->length != 0) c.length = struck->length;
     wait += static_cast<std::uint64_t>(struck->delay.count());
