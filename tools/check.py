@@ -142,6 +142,7 @@ PUBLIC = [
     ("shards.hpp", "shards"),
     ("detail/file_ref.hpp", "fs"),
     ("detail/rw.hpp", "fs"),
+    ("detail/vector_transfer.hpp", "fs"),
     ("detail/rw_nowait.hpp", "base"),
     ("link.hpp", "exec"),
     ("fs.hpp", "fs"),
