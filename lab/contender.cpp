@@ -30,6 +30,7 @@ const roster& all_contenders() {
     add_fio(result);
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
+    add_parkring_files(result);
     add_parkring_readers(result);
     add_parkring_tasks(result);
     add_parkring_timers(result);

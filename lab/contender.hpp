@@ -49,6 +49,7 @@ void add_asio_sync(roster& to);
 void add_asio_tasks(roster& to);
 void add_asio_workers(roster& to);
 void add_fio(roster& to);
+void add_parkring_files(roster& to);
 void add_parkring_readers(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_sync(roster& to);

@@ -44,10 +44,7 @@ const std::vector<row>& all_rows() {
        .quick = true},
       {.name = "read-cached/128", .kind = work::read, .depth = 128, .part = extent::hot_set},
 
-      {.name = "read-cached-2w",
-       .kind = work::read_2w,
-       .depth = 64,
-       .part = extent::whole_file},
+      {.name = "read-cached-2w", .kind = work::read_2w, .depth = 64, .part = extent::whole_file},
 
       {.name = "read-cached-1g/1",
        .kind = work::read,
@@ -74,6 +71,8 @@ const std::vector<row>& all_rows() {
        .weight = 3,
        .quick = true},
 
+      {.name = "read-many", .kind = work::read_many, .depth = 100'000, .part = extent::whole_file},
+
       {.name = "read-direct/1",
        .kind = work::read,
        .depth = 1,
@@ -95,6 +94,15 @@ const std::vector<row>& all_rows() {
        .direct = true,
        .sample_every = 5,
        .quick = true},
+      {.name = "read-sequential",
+       .kind = work::read_sequential,
+       .depth = 16,
+       .part = extent::whole_file,
+       .direct = true,
+       .in_order = true,
+       .block = 2 * large_block,
+       .sample_every = 3,
+       .weight = 2},
       {.name = "cq-reader/one",
        .kind = work::cq_reader,
        .depth = 1,

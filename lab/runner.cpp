@@ -193,7 +193,8 @@ class run {
     }
     if (what.show_user_time) say_user_time(what, entrants);
     if (what.block != 4096) {
-      remark(std::string(what.name) + ": an operation reads and sums " +
+      remark(std::string(what.name) +
+             (what.checksum ? ": an operation reads and sums " : ": an operation reads ") +
              std::to_string(what.block >> 10) + " KiB");
     }
     if (least_share < 1.0) {

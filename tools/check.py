@@ -144,6 +144,7 @@ PUBLIC = [
     ("detail/file_ref.hpp", "fs"),
     ("detail/log_wait.hpp", "fs"),
     ("detail/rw.hpp", "fs"),
+    ("detail/vector_transfer.hpp", "fs"),
     ("detail/rw_nowait.hpp", "base"),
     ("link.hpp", "exec"),
     ("fs.hpp", "fs"),

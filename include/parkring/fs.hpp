@@ -3,6 +3,8 @@
 
 #include <parkring/fs/copy_stream.hpp>
 #include <parkring/fs/copy.hpp>
+#include <parkring/fs/allocate.hpp>
+#include <parkring/fs/direct_file.hpp>
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/lines.hpp>
 #include <parkring/fs/metadata.hpp>
@@ -16,3 +18,7 @@
 #include <parkring/fs/writer.hpp>
 #include <parkring/fs/remove_all.hpp>
 #include <parkring/fs/walk.hpp>
+#include <parkring/fs/read_many.hpp>
+#include <parkring/fs/read_write.hpp>
+#include <parkring/fs/transfer_options.hpp>
+#include <parkring/fs/vectored.hpp>
