@@ -49,6 +49,7 @@ void add_asio_sync(roster& to);
 void add_asio_tasks(roster& to);
 void add_asio_workers(roster& to);
 void add_fio(roster& to);
+void add_tree_programs(roster& to);
 void add_parkring_readers(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_sync(roster& to);
@@ -58,6 +59,7 @@ void add_parkring_timers(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);
 void add_parkring_visible(roster& to);
+void add_parkring_trees(roster& to);
 void add_parkring_workers(roster& to);
 
 }  // namespace lab

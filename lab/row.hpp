@@ -29,7 +29,9 @@ enum class work {
   channel_2w,
   semaphore_2w,
   read_2w,
-  cq_reader
+  cq_reader,
+  walk,
+  copy_tree
 };
 
 /// Which part of the data file a row reads.
@@ -42,6 +44,8 @@ struct row {
                    // channels
   extent part = extent::none;
   bool direct = false;
+  bool tree = false;     // of many files, see tree_files.hpp
+  bool cold = false;     // the kernel has cached nothing of it
   bool traffic = false;      // beside it sockets are answered, see contenders/parkring_readers.cpp
   bool checksum = false;     // read the extent once, in order, and sum every byte
   std::size_t block = 4096;  // bytes per operation
