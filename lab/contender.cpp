@@ -28,6 +28,7 @@ const roster& all_contenders() {
         "libboost-dev liburing-dev)");
 #endif
     add_fio(result);
+    add_tree_programs(result);
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_files(result);
@@ -40,6 +41,7 @@ const roster& all_contenders() {
     add_parkring_sim(result);
     add_parkring_visible(result);
     add_parkring_workers(result);
+    add_parkring_trees(result);
 #else
     result.left_out.emplace_back("parkring: built with PARKRING_LAB_PARKRING=OFF");
 #endif

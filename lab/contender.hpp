@@ -50,6 +50,7 @@ void add_asio_tasks(roster& to);
 void add_asio_workers(roster& to);
 void add_fio(roster& to);
 void add_parkring_files(roster& to);
+void add_tree_programs(roster& to);
 void add_parkring_readers(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_sync(roster& to);
@@ -59,6 +60,7 @@ void add_parkring_timers(roster& to);
 void add_parkring_drops(roster& to);
 void add_parkring_sim(roster& to);
 void add_parkring_visible(roster& to);
+void add_parkring_trees(roster& to);
 void add_parkring_workers(roster& to);
 
 }  // namespace lab

@@ -132,6 +132,15 @@ const std::vector<row>& all_rows() {
        .sample_every = 3,
        .weight = 5,
        .quick = true},
+
+      {.name = "walk", .kind = work::walk, .depth = 1, .tree = true},
+      {.name = "prcp", .kind = work::copy_tree, .depth = 1, .tree = true, .weight = 3},
+      {.name = "prcp-cold",
+       .kind = work::copy_tree,
+       .depth = 1,
+       .tree = true,
+       .cold = true,
+       .weight = 3},
   };
   return rows;
 }

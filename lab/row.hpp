@@ -31,7 +31,9 @@ enum class work {
   read_2w,
   cq_reader,
   read_many,
-  read_sequential
+  read_sequential,
+  walk,
+  copy_tree
 };
 
 /// Which part of the data file a row reads.
@@ -44,6 +46,8 @@ struct row {
                    // channels; ranges of a list that is read at once
   extent part = extent::none;
   bool direct = false;
+  bool tree = false;     // of many files, see tree_files.hpp
+  bool cold = false;     // the kernel has cached nothing of it
   bool traffic = false;      // beside it sockets are answered, see contenders/parkring_readers.cpp
   bool checksum = false;     // read the extent once, in order, and sum every byte
   bool in_order = false;     // read the extent in order, again and again
