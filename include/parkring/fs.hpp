@@ -1,6 +1,7 @@
 // Files.
 #pragma once
 
+#include <parkring/fs/directory.hpp>
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/options.hpp>
