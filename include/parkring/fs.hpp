@@ -1,7 +1,9 @@
 // Files.
 #pragma once
 
+#include <parkring/fs/attributes.hpp>
 #include <parkring/fs/directory.hpp>
+#include <parkring/fs/extended_attributes.hpp>
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/options.hpp>
