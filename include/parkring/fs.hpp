@@ -6,6 +6,8 @@
 #include <parkring/fs/durable.hpp>
 #include <parkring/fs/extended_attributes.hpp>
 #include <parkring/fs/file.hpp>
+#include <parkring/fs/file_lock.hpp>
+#include <parkring/fs/mapping.hpp>
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/options.hpp>
 #include <parkring/fs/paths.hpp>
