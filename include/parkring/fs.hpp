@@ -7,6 +7,13 @@
 #include <parkring/fs/direct_file.hpp>
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/lines.hpp>
+#include <parkring/fs/attributes.hpp>
+#include <parkring/fs/directory.hpp>
+#include <parkring/fs/durable.hpp>
+#include <parkring/fs/extended_attributes.hpp>
+#include <parkring/fs/file.hpp>
+#include <parkring/fs/file_lock.hpp>
+#include <parkring/fs/mapping.hpp>
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/log.hpp>
 #include <parkring/fs/log_options.hpp>
@@ -22,3 +29,4 @@
 #include <parkring/fs/read_write.hpp>
 #include <parkring/fs/transfer_options.hpp>
 #include <parkring/fs/vectored.hpp>
+#include <parkring/fs/temporary.hpp>
