@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <parkring/as_result.hpp>
+#include <parkring/deadline.hpp>
 #include <parkring/runtime.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/stream.hpp>
@@ -263,6 +265,29 @@ TEST_P(ReadMany, a_dropped_next_loses_no_part) {
         part = co_await asking;
       } else {
         asking.abort();
+        part = co_await parts.next();
+      }
+      if (!part) break;
+      order.push_back(part->index);
+    }
+    expect_each_once(std::move(order), ranges.size());
+  };
+  run(body());
+}
+
+TEST_P(ReadMany, a_deadline_of_who_asks_first_is_none_of_the_stream) {
+  auto body = [&]() -> task<> {
+    file f = co_await open(path_, options_);
+    const auto ranges = random_ranges(40, 300);
+    auto parts = read_many(f, ranges, {.max_in_flight = 4, .longest_read = 0});
+    std::vector<std::size_t> order;
+    for (bool hurry = true;; hurry = !hurry) {
+      std::optional<read_part> part;
+      if (hurry) {
+        auto in_time = co_await with_timeout(std::chrono::nanoseconds(1), parts.next());
+        if (!in_time) continue;
+        part = std::move(*in_time);
+      } else {
         part = co_await parts.next();
       }
       if (!part) break;
