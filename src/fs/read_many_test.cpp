@@ -275,6 +275,26 @@ TEST_P(ReadMany, a_dropped_next_loses_no_part) {
   run(body());
 }
 
+TEST_P(ReadMany, files_of_direct_io_take_any_range) {
+  auto body = [&]() -> task<> {
+    auto f = co_await as_result(open(path_, {.direct = true}));
+    if (!f) co_return;  // not here
+    for (const std::size_t longest : {0u, 100'000u}) {
+      auto ranges = random_ranges(50, 3000);
+      ranges.push_back({INT64_MAX - 100, 100});
+      ranges.push_back({size - 1, 5000});
+      auto parts = read_many(*f, ranges, {.merge_gap = 1000, .longest_read = longest});
+      std::size_t n = 0;
+      while (auto part = co_await parts.next()) {
+        EXPECT_EQ(text_of(part->bytes()), expected(part->range)) << part->range.offset;
+        ++n;
+      }
+      EXPECT_EQ(n, ranges.size());
+    }
+  };
+  run(body());
+}
+
 TEST_P(ReadMany, a_deadline_of_who_asks_first_is_none_of_the_stream) {
   auto body = [&]() -> task<> {
     file f = co_await open(path_, options_);
