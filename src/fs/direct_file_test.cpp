@@ -12,6 +12,8 @@
 
 #include <parkring/as_result.hpp>
 #include <parkring/runtime.hpp>
+#include <parkring/sim/faults.hpp>
+#include <parkring/sim/world.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/task_group.hpp>
 #include <parkring/this_task.hpp>
@@ -206,6 +208,43 @@ TEST_F(DirectFile, without_direct_io_the_page_cache_is_used) {
   };
   run(body());
   EXPECT_EQ(content_of(dir / "new"), std::string(3, '\0') + std::string(7, 'm'));
+}
+
+TEST(DirectFileOnASimulatedDisk, short_transfers_and_interruptions_lose_nothing) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    sim::world w(seed);
+    auto pattern = test_pattern(20'000);
+    w.write_file("/data", pattern);
+    sim::faults bad;
+    bad.short_read = bad.short_write = 0.3;
+    bad.interrupted = 0.1;
+    w.set_faults(bad);
+    w.run([&]() -> task<> {
+      auto f = co_await open_direct("/data", rw);
+      const auto write = [](direct_file& to, std::uint64_t at, std::string text) -> task<> {
+        buffer b(text.size());
+        fill(b.bytes(), text);
+        co_await to.write_at(b, at);
+      };
+      task_group group;
+      for (std::uint64_t i = 0; i < 30; ++i) {
+        const std::string text(i % 5 == 0 ? 2048 : 333, static_cast<char>('a' + i % 26));
+        const std::uint64_t at = i % 5 == 0 ? 512 * i : 9'000 + i * 400;
+        if (pattern.size() < at + text.size()) pattern.resize(at + text.size(), '\0');
+        if (i % 5 != 0 || at + text.size() <= 9'000) {
+          pattern.replace(at, text.size(), text);
+          group.spawn(write, std::ref(f), at, text);
+        }
+      }
+      co_await group.join();
+      buffer whole(30'000);
+      const auto n = co_await f.read_at(whole, 0);
+      EXPECT_EQ(n, pattern.size());
+      EXPECT_TRUE(whole.text(0, n) == pattern);
+    });
+    EXPECT_TRUE(w.read_file("/data") == pattern);
+  }
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ constexpr unsigned digit_bits = 11;
 constexpr std::size_t digits = std::size_t{1} << digit_bits;
 
 bool before(const ranged_item& a, const ranged_item& b) noexcept {
-  return a.file != b.file ? a.file < b.file : a.offset < b.offset;
+  if (a.file != b.file) return a.file < b.file;
+  return a.offset != b.offset ? a.offset < b.offset : a.index < b.index;
 }
 
 // Moves `from` to `to` in the order of one digit of `key`. False: all have the same, nothing moved.
@@ -35,7 +36,7 @@ bool pass(std::span<const ranged_item> from, ranged_item* to, unsigned shift, Ke
 void sort_ranges(std::span<ranged_item> items, std::vector<ranged_item>& scratch) {
   constexpr std::size_t few = 512;  // for which counting digits costs more than comparing
   if (std::is_sorted(items.begin(), items.end(), before)) return;
-  if (items.size() < few) return std::stable_sort(items.begin(), items.end(), before);
+  if (items.size() < few) return std::sort(items.begin(), items.end(), before);
   if (scratch.size() < items.size()) scratch.resize(items.size());
   std::uint64_t offsets = 0, files = 0;
   for (const auto& i : items) {

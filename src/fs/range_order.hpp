@@ -16,8 +16,9 @@ struct ranged_item {
   std::uint32_t index;  // in the list
 };
 
-/// Sorts by file and offset; what is equal stays as it was. By digits, since lists are long and
-/// numbers short: a few nanoseconds an item. `scratch` is grown as needed. Throws std::bad_alloc.
+/// Sorts by file, offset and index; the items come in the order of their indexes. By digits, since
+/// lists are long and numbers short: a few nanoseconds an item. `scratch` is grown as needed.
+/// Throws std::bad_alloc.
 void sort_ranges(std::span<ranged_item> items, std::vector<ranged_item>& scratch);
 
 }  // namespace parkring::fs

@@ -19,8 +19,9 @@ std::vector<ranged_item> items_below(std::uint64_t bound, std::uint32_t files, s
 
 void expect_sorted_as_by_comparing(std::vector<ranged_item> items) {
   auto expected = items;
-  std::stable_sort(expected.begin(), expected.end(), [](const auto& a, const auto& b) {
-    return a.file != b.file ? a.file < b.file : a.offset < b.offset;
+  std::sort(expected.begin(), expected.end(), [](const auto& a, const auto& b) {
+    if (a.file != b.file) return a.file < b.file;
+    return a.offset != b.offset ? a.offset < b.offset : a.index < b.index;
   });
   std::vector<ranged_item> scratch;
   sort_ranges(items, scratch);
@@ -32,7 +33,7 @@ void expect_sorted_as_by_comparing(std::vector<ranged_item> items) {
   }
 }
 
-TEST(RangeOrder, is_that_of_a_stable_comparing_sort) {
+TEST(RangeOrder, is_that_of_a_comparing_sort) {
   for (const std::size_t n : {0u, 1u, 2u, 511u, 512u, 3000u}) {
     SCOPED_TRACE(n);
     expect_sorted_as_by_comparing(items_below(1u << 20, 1, n));

@@ -218,6 +218,13 @@ void many_reads::one_more() noexcept {
   if (!has_room()) return;
   if (waiter* const w = idle_.pop_front()) return core_->ready.push_back(*w);
   if (readers_.size() >= how_.max_in_flight) return;
+  // Readers belong to the stream, not to who happens to ask first: a deadline that this one has is
+  // none of theirs.
+  struct nobody {
+    core_base& core;
+    task_cell* const before = std::exchange(core.current, nullptr);
+    ~nobody() { core.current = before; }
+  } const asks{*core_};
   try {
     ++references;
     readers_.push_back(spawn(reader, many_reads_ref(*this)));
@@ -261,6 +268,7 @@ bool many_reads::answerable() const noexcept {
 void many_reads::check_thread() {
   if (core_ == nullptr) {
     core_ = &running_core();
+    pin_running_task(*core_);
     readers_.reserve(std::min(how_.max_in_flight, items_.size()));
   }
   PARKRING_CHECK(core_ == &running_core(),

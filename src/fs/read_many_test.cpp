@@ -6,13 +6,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <parkring/as_result.hpp>
+#include <parkring/deadline.hpp>
 #include <parkring/runtime.hpp>
+#include <parkring/sim/faults.hpp>
+#include <parkring/sim/world.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/stream.hpp>
 #include <parkring/this_task.hpp>
@@ -273,6 +277,49 @@ TEST_P(ReadMany, a_dropped_next_loses_no_part) {
   run(body());
 }
 
+TEST_P(ReadMany, files_of_direct_io_take_any_range) {
+  auto body = [&]() -> task<> {
+    auto f = co_await as_result(open(path_, {.direct = true}));
+    if (!f) co_return;  // not here
+    for (const std::size_t longest : {0u, 100'000u}) {
+      auto ranges = random_ranges(50, 3000);
+      ranges.push_back({INT64_MAX - 100, 100});
+      ranges.push_back({size - 1, 5000});
+      auto parts = read_many(*f, ranges, {.merge_gap = 1000, .longest_read = longest});
+      std::size_t n = 0;
+      while (auto part = co_await parts.next()) {
+        EXPECT_EQ(text_of(part->bytes()), expected(part->range)) << part->range.offset;
+        ++n;
+      }
+      EXPECT_EQ(n, ranges.size());
+    }
+  };
+  run(body());
+}
+
+TEST_P(ReadMany, a_deadline_of_who_asks_first_is_none_of_the_stream) {
+  auto body = [&]() -> task<> {
+    file f = co_await open(path_, options_);
+    const auto ranges = random_ranges(40, 300);
+    auto parts = read_many(f, ranges, {.max_in_flight = 4, .longest_read = 0});
+    std::vector<std::size_t> order;
+    for (bool hurry = true;; hurry = !hurry) {
+      std::optional<read_part> part;
+      if (hurry) {
+        auto in_time = co_await with_timeout(std::chrono::nanoseconds(1), parts.next());
+        if (!in_time) continue;
+        part = std::move(*in_time);
+      } else {
+        part = co_await parts.next();
+      }
+      if (!part) break;
+      order.push_back(part->index);
+    }
+    expect_each_once(std::move(order), ranges.size());
+  };
+  run(body());
+}
+
 TEST_P(ReadMany, is_a_stream_as_any) {
   auto body = [&]() -> task<> {
     file f = co_await open(path_, options_);
@@ -307,6 +354,64 @@ TEST_P(ReadMany, a_stream_that_goes_tells_who_waits) {
 INSTANTIATE_TEST_SUITE_P(, ReadMany,
                          ::testing::Values(inline_mode::always, inline_mode::never,
                                            inline_mode::automatic));
+
+TEST(ReadManyOnASimulatedDisk, a_block_that_cannot_be_read_fails_the_ranges_in_it_and_no_other) {
+  sim::world w(1);
+  const auto pattern = test_pattern(64'000);
+  w.write_file("/data", pattern);
+  sim::faults bad;
+  bad.callback = [](const sim::operation& o) -> std::optional<sim::injected> {
+    const bool touches =
+        o.kind == sim::operation_kind::read && o.offset < 9000 && o.offset + o.length > 8500;
+    if (!touches) return std::nullopt;
+    return sim::injected{.what = sim::fault::error, .error = EIO};
+  };
+  w.set_faults(bad);
+  w.run([&]() -> task<> {
+    file f = co_await open("/data");
+    std::vector<range> ranges;
+    for (std::uint64_t i = 0; i < 64; ++i) ranges.push_back({i * 1000, 1000});
+    auto parts = read_many(f, ranges, {.stop_at_error = false});
+    std::size_t failed = 0, good = 0;
+    while (auto part = co_await parts.next()) {
+      if (part->failure() != nullptr) {
+        EXPECT_EQ(part->index, 8U);
+        EXPECT_EQ(part->failure()->number(), EIO);
+        EXPECT_NE(part->failure()->message().find("offset 8000, 1000 bytes"), std::string::npos);
+        ++failed;
+      } else {
+        EXPECT_EQ(text_of(part->bytes()), pattern.substr(part->range.offset, 1000));
+        ++good;
+      }
+    }
+    EXPECT_EQ(failed, 1U);
+    EXPECT_EQ(good, 63U);
+  });
+}
+
+TEST(ReadManyOnASimulatedDisk, short_reads_are_finished) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    sim::world w(seed);
+    const auto pattern = test_pattern(64'000);
+    w.write_file("/data", pattern);
+    sim::faults shorter;
+    shorter.short_read = 0.5;
+    shorter.interrupted = 0.1;
+    w.set_faults(shorter);
+    w.run([&]() -> task<> {
+      file f = co_await open("/data");
+      std::vector<range> ranges;
+      for (std::uint64_t i = 0; i < 30; ++i) ranges.push_back({i * 7'001 % 60'000, 3000});
+      auto parts = read_many(f, ranges, {.max_in_flight = 3, .merge_gap = 100});
+      std::size_t n = 0;
+      while (auto part = co_await parts.next()) {
+        EXPECT_EQ(text_of(part->bytes()), pattern.substr(part->range.offset, 3000));
+        ++n;
+      }
+      EXPECT_EQ(n, ranges.size());
+    });
+  }
+}
 
 }  // namespace
 }  // namespace parkring::fs

@@ -181,6 +181,22 @@ TEST_F(Vectored, bad_requests_say_why) {
   run(body());
 }
 
+TEST_F(Vectored, direct_io_takes_aligned_pieces_only) {
+  auto body = [&]() -> task<> {
+    auto f = co_await as_result(open(path_, {.access = access::read_write, .direct = true}));
+    if (!f || f->offset_alignment() == 1) co_return;  // not here
+    buffer a(4096, aligned(*f)), b(4096, aligned(*f));
+    const auto n = co_await readv_at(*f, parts(a, b), 0);
+    EXPECT_EQ(n, 8192U);
+    EXPECT_EQ(b.text(), pattern_.substr(4096, 4096));
+    auto odd = co_await as_result(readv_at(*f, parts(a, b), 1));
+    EXPECT_EQ(odd.error().number(), EINVAL);
+    EXPECT_NE(odd.error().message().find("the offset is not"), std::string::npos)
+        << odd.error().message();
+  };
+  run(body());
+}
+
 TEST_F(Vectored, parts_of_a_chain_may_be_vectored) {
   auto body = [&]() -> task<> {
     file f = co_await open(path_, rw_);

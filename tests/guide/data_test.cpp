@@ -44,8 +44,8 @@ TEST_F(GuideData, parts_of_a_list_come_in_its_order_and_fail_alone) {
 TEST_F(GuideData, several_pieces_are_written_at_once) {
   auto body = [&]() -> pr::task<> {
     auto file = co_await pr::fs::open(path, {.access = pr::fs::access::read_write});
-    pr::buffer header(16), body(4096);
-    std::size_t n = co_await pr::fs::writev_at(file, pr::fs::parts(header, body), 0);
+    pr::buffer header(16), content(4096);
+    std::size_t n = co_await pr::fs::writev_at(file, pr::fs::parts(header, content), 0);
     EXPECT_EQ(n, 4112u);
 
     std::vector<std::string> lines(3000, "line\n");  // more than one request takes

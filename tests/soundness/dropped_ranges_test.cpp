@@ -128,15 +128,12 @@ TEST_F(DroppedRanges, requests_about_space_leave_nothing) {
   const auto drops = drop([](pr::fs::file& f) -> pr::task<> {
     co_await pr::fs::allocate(f, 0, 16'384, pr::fs::allocate_size::keep);
     co_await pr::fs::punch_hole(f, 4096, 4096);
-    (void)co_await pr::as_result(pr::fs::zero_range(f, 0, 100));
     (void)co_await pr::as_result(pr::fs::collapse_range(f, 1, 1));
-    (void)co_await pr::as_result(pr::fs::insert_range(f, 1, 1));
     co_await pr::fs::advise(f, 0, 0, pr::fs::advice::random);
-    co_await pr::fs::readahead(f, 0, 4096);
     co_await pr::fs::sync_range(f, 0, std::uint64_t{5} << 30, pr::fs::range_sync::wait);
     auto never_awaited = pr::fs::allocate(f, 0, 10);
   });
-  EXPECT_GT(drops, 40u);
+  EXPECT_GT(drops, 25u);
 }
 
 TEST_F(DroppedRanges, a_direct_file_leaves_nothing) {

@@ -156,8 +156,9 @@ namespace parkring::fs {
 /// The parts that `read_many` reads, one after another.
 ///
 /// *Owns* its list of ranges, references to the files, and what was read and not yet taken. Reads
-/// begin with the first `next`. *Thread*: inside a task of the files' runtime, one; destroyed
-/// there, too. *Drop*: reads under way own their memory and end by themselves; no more are made.
+/// begin with the first `next`, under no deadline of who asks. *Thread*: inside a task of the
+/// files' runtime, one; destroyed there, too. *Drop*: reads under way own their memory and end by
+/// themselves; no more are made.
 class [[nodiscard("nothing is read before the first part is asked for")]] read_many_stream {
  public:
   using bound_to_thread = void;

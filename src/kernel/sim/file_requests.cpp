@@ -63,6 +63,9 @@ std::int64_t backend::transfer_file(operation& op, bool read) {
 
   // The limit makes the transfer short, as may happen to any.
   std::uint64_t left = std::min<std::uint64_t>(longest_transfer, op.decided.limit);
+  // Past the cache a device moves whole sectors.
+  constexpr std::uint64_t sector = file_data::sector_size;
+  if ((op.object.file->flags & O_DIRECT) != 0) left = std::max(sector, left - left % sector);
   std::int64_t moved = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t n = std::min<std::uint64_t>(parts[i].iov_len, left);
