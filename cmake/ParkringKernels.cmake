@@ -26,6 +26,7 @@ endfunction()
 # What makes worlds of its own, or meets no kernel, need not run again.
 set(only_once "--gtest_filter=-*DeepNest*:*ForcedRace*:*Mix*:RefusedEnter*:OverflowInAWorld*")
 string(APPEND only_once ":NeverCompletes*:ShortTransfers*:FailedClose*")
+string(APPEND only_once ":LogSim*:LogFailure*")
 
 # Not tests/allocation: the promise of no allocation is about Linux's own rings.
 foreach(program IN ITEMS unit_op unit_park unit_exec unit_fs unit_sync unit_shards unit_proc soundness integration guide

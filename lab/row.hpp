@@ -29,7 +29,8 @@ enum class work {
   channel_2w,
   semaphore_2w,
   read_2w,
-  cq_reader
+  cq_reader,
+  log
 };
 
 /// Which part of the data file a row reads.
