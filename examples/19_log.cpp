@@ -20,7 +20,8 @@ struct ledger {
 
 // Applies what the log holds, in order.
 pr::task<ledger> open_ledger(std::filesystem::path directory) {
-  ledger l{co_await pr::fs::log::open(directory, {.segment = 1_MiB})};
+  ledger l;
+  l.entries = co_await pr::fs::log::open(directory, {.segment = 1_MiB});
   const auto& found = l.entries.recovered();
   if (found.why == pr::fs::log_end::torn)
     std::cout << "cut " << found.cut << " bytes that were never acknowledged\n";

@@ -33,10 +33,10 @@ pr::task<void> drive(load& stream, unsigned depth, pr::fs::log& log) {
 // used again: that is awaited before anything is measured.
 pr::task<pr::fs::log> open_prepared(const log_folder& folder) {
   auto log = co_await pr::fs::log::open(folder.path() / "wal", {.segment = log_file_bytes / 4});
-  const std::vector<std::byte> large(64U << 10);
-  while (log.counters().recycled < 3) {
+  const std::vector<std::byte> large(2U << 20);
+  for (unsigned i = 1; log.counters().recycled < 3; ++i) {
     const pr::fs::lsn at = co_await log.append(pr::copying(large));
-    co_await log.truncate_before(at);
+    if (i % 4 == 0) co_await log.truncate_before(at);
   }
   co_return log;
 }
