@@ -34,6 +34,7 @@ const std::vector<row>& all_rows() {
       {.name = "spawn-2w", .kind = work::spawn_2w, .depth = 64},
       {.name = "channel-2w", .kind = work::channel_2w, .depth = 32},
       {.name = "semaphore-2w", .kind = work::semaphore_2w, .depth = 16},
+      {.name = "log", .kind = work::log, .depth = 64, .sample_every = 7, .weight = 2},
       {.name = "sim", .kind = work::simulated, .depth = 32, .by_cpu_time = true},
 
       {.name = "read-cached/1", .kind = work::read, .depth = 1, .part = extent::hot_set},

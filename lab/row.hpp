@@ -33,7 +33,8 @@ enum class work {
   read_many,
   read_sequential,
   walk,
-  copy_tree
+  copy_tree,
+  log
 };
 
 /// Which part of the data file a row reads.
