@@ -28,6 +28,7 @@ const roster& all_contenders() {
         "libboost-dev liburing-dev)");
 #endif
     add_fio(result);
+    add_grep_programs(result);
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_readers(result);
@@ -36,6 +37,7 @@ const roster& all_contenders() {
     add_parkring_sync(result);
     add_parkring_calls(result);
     add_parkring_drops(result);
+    add_parkring_scheduler(result);
     add_parkring_sim(result);
     add_parkring_visible(result);
     add_parkring_workers(result);

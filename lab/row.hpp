@@ -29,7 +29,11 @@ enum class work {
   channel_2w,
   semaphore_2w,
   read_2w,
-  cq_reader
+  cq_reader,
+  io_front,
+  io_beside,
+  io_scan,
+  prgrep
 };
 
 /// Which part of the data file a row reads.
