@@ -31,6 +31,7 @@ const roster& all_contenders() {
 #endif
     add_fio(result);
     add_tree_programs(result);
+    add_grep_programs(result);
 #if PARKRING_LAB_HAS_PARKRING
     add_parkring_reads(result);
     add_parkring_files(result);
@@ -41,6 +42,7 @@ const roster& all_contenders() {
     add_parkring_calls(result);
     add_parkring_drops(result);
     add_parkring_log(result);
+    add_parkring_scheduler(result);
     add_parkring_sim(result);
     add_parkring_visible(result);
     add_parkring_workers(result);

@@ -34,7 +34,11 @@ enum class work {
   read_sequential,
   walk,
   copy_tree,
-  log
+  log,
+  io_front,
+  io_beside,
+  io_scan,
+  prgrep
 };
 
 /// Which part of the data file a row reads.
@@ -47,8 +51,8 @@ struct row {
                    // channels; ranges of a list that is read at once
   extent part = extent::none;
   bool direct = false;
-  bool tree = false;     // of many files, see tree_files.hpp
-  bool cold = false;     // the kernel has cached nothing of it
+  bool tree = false;         // of many files, see tree_files.hpp
+  bool cold = false;         // the kernel has cached nothing of it
   bool traffic = false;      // beside it sockets are answered, see contenders/parkring_readers.cpp
   bool checksum = false;     // read the extent once, in order, and sum every byte
   bool in_order = false;     // read the extent in order, again and again

@@ -6,6 +6,7 @@
 #include <parkring/fs/allocate.hpp>
 #include <parkring/fs/direct_file.hpp>
 #include <parkring/fs/file.hpp>
+#include <parkring/fs/io_scheduler.hpp>
 #include <parkring/fs/lines.hpp>
 #include <parkring/fs/attributes.hpp>
 #include <parkring/fs/directory.hpp>
