@@ -7,6 +7,7 @@
 
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/paths.hpp>
+#include <parkring/time.hpp>
 
 #include "fs/temporary_name.hpp"
 #include "kernel/file_calls.hpp"
