@@ -71,7 +71,7 @@ TEST(Attributes, times_are_set_to_the_nanosecond_or_left) {
   });
 }
 
-TEST(Attributes, a_closed_file_and_bad_names_are_refused) {
+TEST(Attributes, names_with_a_nul_are_refused) {
   on_both_machines([](path_t dir) -> task<> {
     co_await fs::write_file(dir / "a", "x");
     const path_t nul = dir / std::string("a\0b", 3);

@@ -7,6 +7,8 @@
 
 #include <parkring/fs/paths.hpp>
 #include <parkring/spawn.hpp>
+#include <parkring/this_task.hpp>
+#include <parkring/time.hpp>
 #include <parkring/timeout.hpp>
 
 #include "support/on_machines.hpp"

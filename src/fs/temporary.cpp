@@ -149,7 +149,7 @@ task<> remove_now(std::shared_ptr<temporary_name> name) {
   // From here on the job has it; should that not begin, the name goes as if it was dropped.
   auto job = [name] {
     name->kept.store(true, std::memory_order_relaxed);
-    return remove_tree(name->calls, name->path);
+    return erase_tree(name->calls, name->path);
   };
   const int answer = co_await blocking(std::move(job));
   if (answer < 0) fail(-answer, "remove", name->shown);

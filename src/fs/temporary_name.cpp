@@ -22,7 +22,7 @@ temporary_name::~temporary_name() {
   try {
     fs::in_parting([&calls = calls, tree = tree, path = std::move(path)]() noexcept {
       if (tree)
-        fs::remove_tree(calls, path);
+        fs::erase_tree(calls, path);
       else
         calls.remove(AT_FDCWD, path.c_str(), 0);
     });
@@ -99,7 +99,7 @@ int remove_below(kernel::file_calls& calls, const std::string& path) {
 
 }  // namespace
 
-int remove_tree(kernel::file_calls& calls, const std::string& path) noexcept {
+int erase_tree(kernel::file_calls& calls, const std::string& path) noexcept {
   try {
     return remove_below(calls, path);
   } catch (const std::bad_alloc&) {

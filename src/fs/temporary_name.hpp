@@ -33,7 +33,7 @@ namespace parkring::fs {
 
 /// Removes what is at `path`, a directory with all that is in it; follows no links. In a job. The
 /// first error, as a negative errno, after all has been tried.
-int remove_tree(kernel::file_calls& calls, const std::string& path) noexcept;
+int erase_tree(kernel::file_calls& calls, const std::string& path) noexcept;
 
 /// Calls `make(path)` with new paths that begin with `begin` until it gives something else than
 /// -EEXIST, and gives that; the path is then the last one. On a simulated machine they are the same

@@ -7,6 +7,7 @@
 
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/paths.hpp>
+#include <parkring/time.hpp>
 
 #include "fs/temporary_name.hpp"
 #include "kernel/file_calls.hpp"
@@ -43,8 +44,8 @@ TEST(TemporaryFile, has_no_name_until_it_is_given_one) {
   });
 }
 
-TEST(TemporaryFile, of_a_file_system_without_nameless_ones_has_a_name_that_goes) {
-  // sysfs has none, and takes no files at all; where there is a name of its own is tested below.
+TEST(TemporaryFile, where_there_are_no_nameless_ones_the_error_is_that_of_making_one_with_a_name) {
+  // sysfs has none, and takes no files at all.
   auto body = []() -> task<> {
     const error e = co_await error_of(create_temporary_file("/sys/kernel"));
     EXPECT_TRUE(e.number() == EACCES || e.number() == EPERM) << e.message();

@@ -236,11 +236,11 @@ TEST_F(Vectored, options_are_wishes_or_errors) {
     auto n = co_await write_at(f, b, 0, {.dsync = true, .dontcache = true});
     EXPECT_EQ(n, 10U) << "where the kernel has no uncached writes they are cached ones";
     buffer into(10);
-    n = co_await read_at(f, into, 0, {.dontcache = true, .priority = {io_class::idle, 7}});
+    n = co_await read_at(f, into, 0, {.dontcache = true, .priority = {io_priority_class::idle, 7}});
     EXPECT_EQ(n, 10U);
     EXPECT_EQ(into.text(), b.text());
     auto owned =
-        co_await write_at(f, std::string("xyz"), 1, {.priority = {io_class::best_effort, 0}});
+        co_await write_at(f, std::string("xyz"), 1, {.priority = {io_priority_class::best_effort, 0}});
     EXPECT_EQ(owned.memory, "xyz");
     // This file is not open for direct I/O.
     auto atomic = co_await as_result(write_at(f, b, 0, {.atomic = true}));

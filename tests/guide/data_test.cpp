@@ -63,7 +63,7 @@ TEST_F(GuideData, a_write_has_options) {
 
     const pr::buffer page(4096);
     co_await pr::fs::write_at(file, page, 0,
-                              {.dontcache = true, .priority = {pr::fs::io_class::idle}});
+                              {.dontcache = true, .priority = {pr::fs::io_priority_class::idle}});
     const auto size = co_await file.size();
     EXPECT_EQ(size, 64_KiB + 9);
   };

@@ -5,7 +5,7 @@
 
 namespace parkring::fs {
 
-enum class io_class : std::uint8_t {
+enum class io_priority_class : std::uint8_t {
   inherited,    // that of the thread
   realtime,     // before all others; needs CAP_SYS_ADMIN or CAP_SYS_NICE, else EPERM
   best_effort,  // what is usual
@@ -14,7 +14,7 @@ enum class io_class : std::uint8_t {
 
 /// The priority at the device (ioprio_set(2)), for schedulers that know any: not for `none`.
 struct io_priority {
-  io_class of = io_class::inherited;
+  io_priority_class of = io_priority_class::inherited;
   std::uint8_t level = 4;  // 0, the most, to 7
 
   bool operator==(const io_priority&) const = default;
