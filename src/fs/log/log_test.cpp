@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -364,6 +365,47 @@ TEST_F(Log, damage_in_the_last_file_or_its_header_is_told_from_its_end) {
   }
   put(file(0), good);
   EXPECT_EQ(reopened().size(), 4U);
+}
+
+TEST_F(Log, cut_before_a_truncation_it_stays_truncated_and_keeps_what_lies_before_the_damage) {
+  std::vector<lsn> at;
+  with_log([&](log& l) -> task<> {
+    for (int i = 0; i < 100; ++i) at.push_back(co_await l.append(std::string(100, 'c')));
+    co_await l.truncate_before(at[98]);  // in the last file, as the truncation itself
+  });
+  std::filesystem::path last;
+  std::size_t offset = 0;  // of the last record
+  with_log([&](log& l) -> task<> {
+    last = l.recovered().file;
+    offset = l.recovered().offset - (l.recovered().end.value - at[99].value);
+    co_return;
+  });
+  std::string bytes = content_of(last);
+  bytes[offset + 20] ^= 1;
+  put(last, bytes);
+  with_log(
+      [&](log& l) -> task<> {
+        EXPECT_EQ(l.recovered().why, log_end::damaged);
+        EXPECT_EQ(l.first(), at[98]);
+        EXPECT_EQ((co_await all_of(l)).size(), 1U);
+      },
+      {.segment = 4096, .group = 1024, .damage = log_damage::cut});
+}
+
+TEST_F(Log, a_header_is_not_believed_about_what_cannot_be) {
+  with_log([&](log& l) -> task<> { co_await l.append(std::string("x")); });
+  std::string bytes = content_of(file(0));
+  const auto put_header = [&](std::uint64_t base, std::uint64_t size) {
+    const auto to = std::as_writable_bytes(std::span(bytes)).first(wal::header_size);
+    wal::encode_header({.epoch = 1, .number = 1, .base = base, .size = size}, to);
+    put(file(0), bytes);
+  };
+  put_header(0, 100);
+  EXPECT_EQ(refusal().first, EBADMSG);
+  put_header(~std::uint64_t{0} - 100, 4096);
+  EXPECT_EQ(refusal().first, EBADMSG);
+  put_header(0, std::uint64_t{1} << 60);  // more than the file has
+  EXPECT_EQ(reopened().size(), 1U);
 }
 
 // ---- several threads ----
