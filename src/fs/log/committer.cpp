@@ -90,7 +90,7 @@ task<> state::commit_all() {
     co_await when(committer_, &state::has_to_commit);
     if (stops()) co_return;
     if (!take_group()) {
-      if (closing_) co_return;
+      if (is_done()) co_return;
       continue;
     }
     bool new_file = leave_file_ || !current_ ||
@@ -104,6 +104,12 @@ task<> state::commit_all() {
     // Those who were woken append again first: then that goes together.
     co_await yield();
   }
+}
+
+// Whether it was closed, and nothing is left that was awaited before.
+bool state::is_done() noexcept {
+  const guard held(lock_);
+  return closing_ && gathering_.used == 0 && crowd_.empty();
 }
 
 // Makes what has gathered the group to write; false when there is nothing.
@@ -134,6 +140,7 @@ void state::make_room_for_longest() {
     buffer larger(wanted);
     std::byte* const data = larger.bytes().data();
     const guard held(lock_);
+    if (gathering_.used != 0) return;  // who was first has left meanwhile, and others came
     gathering_.memory = std::move(larger);
     gathering_.data = data;
     gathering_.capacity = wanted;
@@ -314,16 +321,19 @@ void state::fail(const error& why) {
 }
 
 void state::task_ended() noexcept {
-  bool last = false;
   {
     const guard held(lock_);
-    last = --tasks_ == 0;
     committed_all_ = true;
     wake(preparer_);
+    if (tasks_ == 2) {
+      tasks_ = 1;
+      return;
+    }
   }
-  if (!last) return;
-  release_claim(*this);
+  // Destroyed with the runtime: its requests end later. See `claim`.
+  if (!detail::running_core().closing) release_claim(*this);
   const guard held(lock_);
+  tasks_ = 0;
   tell_all(failure_ != nullptr ? failure_ : closed_);
   if (!opened_ && failure_ == nullptr) failure_ = closed_;
   wake(openers_);

@@ -2,7 +2,8 @@
 //
 // A log that was dropped may have a write under way, and one that is opened behind its back would
 // take that for its own place. So a directory is free when the last task of its log has ended, and
-// not before.
+// not before. A task that is destroyed with its runtime leaves its requests to that, whose home
+// closes once they have ended: then that frees the directory.
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -16,11 +17,12 @@
 namespace parkring::fs::wal {
 namespace {
 
-// Two machines, of which one may be simulated, have directories of the same name.
+// A simulated machine has directories of its own; those of this one are the same for every kernel.
 using place = std::pair<const void*, std::string>;
 struct owner {
   const state* who;
   std::weak_ptr<state> alive;
+  detail::home_ref home;  // of the runtime that has its tasks
 };
 struct registry {
   base::fork_held_mutex mutex;
@@ -33,21 +35,25 @@ registry& all() {
 
 }  // namespace
 
-std::shared_ptr<state> claim(const std::shared_ptr<state>& s) {
+bool claim(const std::shared_ptr<state>& s, std::shared_ptr<state>& other) {
+  exec::core& core = exec::this_core();
+  const bool real = core.driver.ring.real();
   auto path = s->directory();
-  if (!path.is_absolute() && exec::this_core().driver.ring.real())
-    path = std::filesystem::absolute(path);
+  if (!path.is_absolute() && real) path = std::filesystem::absolute(path);
   path = path.lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
-  place where(&exec::this_core().driver.ring.served_by(), path.native());
+  place where(real ? nullptr : &core.driver.ring.served_by(), path.native());
   registry& r = all();
   const std::lock_guard held(r.mutex);
-  const auto [at, is_new] = r.directories.try_emplace(std::move(where), owner{s.get(), s});
-  if (is_new) return nullptr;
-  auto other = at->second.alive.lock();
-  if (other != nullptr) return other;
-  at->second = {s.get(), s};
-  return nullptr;
+  const auto [at, is_new] =
+      r.directories.try_emplace(std::move(where), owner{s.get(), s, core.home_of});
+  if (is_new) return true;
+  other = at->second.alive.lock();
+  if (other != nullptr && !other->is_over()) return false;
+  other = nullptr;
+  if (at->second.home.is_open()) return false;
+  at->second = {s.get(), s, core.home_of};
+  return true;
 }
 
 void release_claim(const state& s) noexcept {

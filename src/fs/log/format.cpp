@@ -77,6 +77,7 @@ std::optional<segment_header> decode_header(std::span<const std::byte> from) noe
   h.previous_end = load_u64(from.data() + 32);
   h.first = load_u64(from.data() + 40);
   h.size = load_u64(from.data() + 48);
+  if (h.size < header_size || h.size - header_size > ~h.base) return std::nullopt;
   return h;
 }
 

@@ -28,8 +28,9 @@ void check_options(const state& s, const log_options& o) {
 
 // Until no other log has the directory.
 task<> claim_directory(const std::shared_ptr<state>& s) {
-  while (const std::shared_ptr<state> other = claim(s)) {
-    if (!other->is_ending() || !other->runs_beside_caller())
+  std::shared_ptr<state> other;
+  while (!claim(s, other)) {
+    if (other == nullptr || !other->is_ending() || !other->runs_beside_caller())
       throw io_error(s->error_of(EBUSY, "log::open",
                                  "this process has it open already; close() that log first, or end "
                                  "the runtime that it was dropped on"));
@@ -133,7 +134,7 @@ task<> truncate(std::shared_ptr<state> s, std::uint64_t position) {
 task<> close_log(std::shared_ptr<state> s) {
   s->close();
   while (!s->is_over()) co_await s->when(s->closers(), &state::has_ended);
-  if (const auto why = s->failure()) throw io_error(*why);
+  if (const auto why = s->shortcoming()) throw io_error(*why);
 }
 
 }  // namespace

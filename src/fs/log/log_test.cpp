@@ -5,9 +5,11 @@
 
 #include <cerrno>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -368,7 +370,109 @@ TEST_F(Log, damage_in_the_last_file_or_its_header_is_told_from_its_end) {
   EXPECT_EQ(reopened().size(), 4U);
 }
 
-// ---- several threads ----
+TEST_F(Log, cut_before_a_truncation_it_stays_truncated_and_keeps_what_lies_before_the_damage) {
+  std::vector<lsn> at;
+  with_log([&](log& l) -> task<> {
+    for (int i = 0; i < 100; ++i) at.push_back(co_await l.append(std::string(100, 'c')));
+    co_await l.truncate_before(at[98]);  // in the last file, as the truncation itself
+  });
+  std::filesystem::path last;
+  std::size_t offset = 0;  // of the last record
+  with_log([&](log& l) -> task<> {
+    last = l.recovered().file;
+    offset = l.recovered().offset - (l.recovered().end.value - at[99].value);
+    co_return;
+  });
+  std::string bytes = content_of(last);
+  bytes[offset + 20] ^= 1;
+  put(last, bytes);
+  with_log(
+      [&](log& l) -> task<> {
+        EXPECT_EQ(l.recovered().why, log_end::damaged);
+        EXPECT_EQ(l.first(), at[98]);
+        EXPECT_EQ((co_await all_of(l)).size(), 1U);
+      },
+      {.segment = 4096, .group = 1024, .damage = log_damage::cut});
+}
+
+TEST_F(Log, a_header_is_not_believed_about_what_cannot_be) {
+  with_log([&](log& l) -> task<> { co_await l.append(std::string("x")); });
+  std::string bytes = content_of(file(0));
+  const auto put_header = [&](std::uint64_t base, std::uint64_t size) {
+    const auto to = std::as_writable_bytes(std::span(bytes)).first(wal::header_size);
+    wal::encode_header({.epoch = 1, .number = 1, .base = base, .size = size}, to);
+    put(file(0), bytes);
+  };
+  put_header(0, 100);
+  EXPECT_EQ(refusal().first, EBADMSG);
+  put_header(~std::uint64_t{0} - 100, 4096);
+  EXPECT_EQ(refusal().first, EBADMSG);
+  put_header(0, std::uint64_t{1} << 60);  // more than the file has
+  EXPECT_EQ(reopened().size(), 1U);
+}
+
+// ---- several threads, and several runtimes ----
+
+TEST_F(Log, one_log_at_a_time_has_a_directory_whichever_kernel_serves_it) {
+  runtime threads({.kernel = kernel_choice::threads});
+  std::optional<log> l;
+  auto body = [&]() -> task<> { l = co_await log::open(dir, small); };
+  threads.run(body());
+  EXPECT_EQ(refusal().first, EBUSY);
+}
+
+TEST_F(Log, when_its_runtime_has_ended_it_does_not_say_that_all_is_durable) {
+  std::optional<log> l;
+  {
+    runtime rt;
+    auto body = [&]() -> task<> {
+      l = co_await log::open(dir, small);
+      co_await l->append_unsynced(std::string("maybe"));
+    };
+    rt.run(body());
+  }
+  auto body = [&]() -> task<> {
+    const auto appended = co_await as_result(l->append(std::string("late")));
+    EXPECT_TRUE(!appended && appended.error().number() == ECANCELED);
+    const auto placed = co_await as_result(l->append_unsynced(std::string("late")));
+    EXPECT_TRUE(!placed && placed.error().number() == ECANCELED);
+    EXPECT_EQ(co_await error_of(l->close()), ECANCELED);
+  };
+  run(body());
+}
+
+TEST_F(Log, a_directory_is_not_free_before_the_requests_of_its_runtime_have_ended) {
+  PARKRING_NEEDS_REAL("threads");
+  std::optional<log> l;
+  std::promise<void> begun, begun_to_end, may_end;
+  std::thread other([&] {
+    runtime rt({.shutdown_patience = std::chrono::minutes(1)});
+    auto body = [&]() -> task<> {
+      l = co_await log::open(dir, small);
+      auto holds_up_the_end = [&] {
+        begun.set_value();
+        may_end.get_future().wait();
+      };
+      auto calls = [](decltype(holds_up_the_end) fn) -> task<> { co_await blocking(fn); };
+      spawn(calls, holds_up_the_end).detach();
+      co_await yield();
+    };
+    rt.run(body());
+    begun.get_future().wait();
+    begun_to_end.set_value();
+  });
+  begun_to_end.get_future().wait();
+  auto body = [&]() -> task<> {
+    const auto told = co_await as_result(l->append(std::string("x")));
+    EXPECT_TRUE(!told && told.error().number() == ECANCELED) << "its tasks have been destroyed";
+    const auto early = co_await as_result(log::open(dir, small));
+    EXPECT_TRUE(!early && early.error().number() == EBUSY);
+  };
+  run(body());
+  may_end.set_value();
+  other.join();
+  EXPECT_TRUE(reopened().empty());
+}
 
 TEST_F(Log, tasks_of_several_workers_and_of_another_runtime_append) {
   PARKRING_NEEDS_REAL("threads");

@@ -40,8 +40,9 @@ task<> state::run_preparer(running mine) {
     co_await s.when(s.preparer_, &state::has_to_prepare);
     if (s.committed_all_ || s.stops()) co_return;
     std::optional<error> why;
+    const bool prepares = s.wanted_ || s.ready_.size() < s.options_.ahead;
     try {
-      if (s.wanted_ || s.ready_.size() < s.options_.ahead)
+      if (prepares)
         co_await s.prepare();
       else if (s.has_surplus())
         co_await s.release_surplus();
@@ -54,7 +55,7 @@ task<> state::run_preparer(running mine) {
     }
     const guard held(s.lock_);
     s.prepare_failed_ = why.has_value();
-    if (s.wanted_ && (why || !s.ready_.empty())) {
+    if (s.wanted_ && prepares && (why || !s.ready_.empty())) {
       s.wanted_ = false;
       s.prepare_error_ = std::move(why);
     }
@@ -103,7 +104,7 @@ task<> state::fill(std::size_t chosen) {
   std::ranges::fill(zeros.bytes(), std::byte{0});
   for (std::uint64_t at = 0; at < options_.segment; at += zeros.size()) {
     if (at != 0 && at % synced_at_once == 0) co_await f.datasync();
-    if (stops()) co_return;
+    if (committed_all_ || stops()) co_return;
     const std::size_t n = std::min<std::uint64_t>(zeros.size(), options_.segment - at);
     co_await f.write_all_at(zeros, at, n);
   }

@@ -54,7 +54,8 @@ struct state::scanned {
   std::uint64_t last_group = 0;
   std::uint64_t needed = 0;
   std::uint32_t epoch = 0;
-  std::uint64_t seen_up_to = 0;  // behind `end`: what looks like records
+  std::uint64_t seen_up_to = 0;    // behind `end`: what looks like records
+  std::uint64_t needed_later = 0;  // as `needed`, of what lies behind `end`
   std::optional<std::uint64_t> later_group;
 };
 
@@ -120,6 +121,7 @@ task<> state::find_slots(found_slots& all) {
     one.in.base = h->base;
     one.in.size = h->size;
     all.highest = std::max(all.highest, one.most());
+    one.in.size = std::min(h->size, *size);  // the file may have become shorter
     all.parts.push_back(one);
   }
   std::ranges::sort(all.parts, {}, [](const found& f) { return f.in.number; });
@@ -153,6 +155,8 @@ task<> state::find_end(found_slots& all) {
               std::to_string(last.in.offset_of(s.end)) + "), but a later one at " +
               std::to_string(*s.later_group));
       all.cut = true;
+      // Durable truncations are lost with it, and the files that they freed are gone.
+      all.needed = std::max(all.needed, s.needed_later);
     }
     if (!co_await find_beginning(all, s)) continue;  // it was cut before
     report_.end.value = durable_end_ = s.end;
@@ -250,6 +254,7 @@ task<> state::look_behind(scanned& s) {
     if (like_one) s.seen_up_to = std::max(s.seen_up_to, std::min(c.limit(), r.position + r.room()));
     if (like_one && what == record_state::whole) {
       epoch_ = std::max(epoch_, r.epoch);
+      if (r.control) s.needed_later = std::max(s.needed_later, load_u64(r.bytes.data()));
       if (r.first_of_group && r.position > s.end) {
         if (!s.later_group) s.later_group = r.position;
       }
@@ -269,6 +274,7 @@ task<> state::look_into_headless(found_slots& all, scanned& last) {
     buffer first(record_header);
     auto f = co_await fs::open(path_of(one.in.slot));
     const auto read = co_await as_result(f.read_exactly_at(first, header_size));
+    if (!read && read.error().number() != ENODATA) throw io_error(read.error());
     if (!read) continue;
     if (load_u32(first.bytes().data() + 8) != 0) {
       constexpr std::uint64_t low = 0xFFFF'FFFF;

@@ -102,8 +102,8 @@ state::state(std::filesystem::path directory, const log_options& options, const 
       flaws_(f),
       closed_(std::make_shared<const error>(error_of(
           ECANCELED, "log",
-          "it was closed, or its object destroyed, before this was durable: that may be in the log "
-          "or not; use it before close() only"))) {}
+          "it was closed, its object destroyed, or the runtime ended that opened it, before this "
+          "was durable: that may be in the log or not; use it before that only"))) {}
 
 // ---- what the handle asks ----
 
@@ -140,6 +140,11 @@ log_counters state::counters() noexcept {
 detail::log_failure state::failure() noexcept {
   const guard held(lock_);
   return failure_;
+}
+detail::log_failure state::shortcoming() noexcept {
+  const guard held(lock_);
+  if (failure_ != nullptr) return failure_;
+  return durable_end_ != gathering_.end() ? closed_ : nullptr;
 }
 bool state::is_ending() noexcept {
   const guard held(lock_);

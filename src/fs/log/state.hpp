@@ -121,6 +121,8 @@ class state : public std::enable_shared_from_this<state> {
   [[nodiscard]] std::uint64_t durable_end() noexcept;
   [[nodiscard]] log_counters counters() noexcept;
   [[nodiscard]] detail::log_failure failure() noexcept;
+  /// Of one that has ended: why not all that was taken is durable; null: it is.
+  [[nodiscard]] detail::log_failure shortcoming() noexcept;
   [[nodiscard]] const log_report& report() const noexcept { return report_; }
   [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
   [[nodiscard]] std::filesystem::path path_of(std::size_t number) const;
@@ -188,7 +190,7 @@ class state : public std::enable_shared_from_this<state> {
   /// Why no record is taken; null: it is.
   [[nodiscard]] detail::log_failure refusal() const noexcept {
     if (failure_ != nullptr) return failure_;
-    return closing_ || abandoned_ ? closed_ : nullptr;
+    return closing_ || abandoned_ || tasks_ == 0 ? closed_ : nullptr;
   }
   [[nodiscard]] bool was_refused(std::uint64_t position) const noexcept;
 
@@ -196,6 +198,7 @@ class state : public std::enable_shared_from_this<state> {
   static task<> run(running mine);
   static bool has_to_commit(const state& s) noexcept;
   task<> commit_all();
+  [[nodiscard]] bool is_done() noexcept;
   task<bool> next_file();
   task<> write_group(bool new_file);
   void begin_epoch();
@@ -332,8 +335,10 @@ inline state::wait_operation state::when(detail::waiter_list& list, predicate do
 }
 
 /// Directories that logs of this process have open, by kernel and path (directories.cpp). A log has
-/// its own from `claim` until its last task has ended. Gives the log that has it, if there is one.
-[[nodiscard]] std::shared_ptr<state> claim(const std::shared_ptr<state>& s);
+/// its own from `claim` until its last task has ended; where that was destroyed with its runtime,
+/// until that has seen the end of its requests. False when another one has it, which is `other`; or
+/// none, if that has ended, and not its requests.
+[[nodiscard]] bool claim(const std::shared_ptr<state>& s, std::shared_ptr<state>& other);
 void release_claim(const state& s) noexcept;
 
 struct log_access {
