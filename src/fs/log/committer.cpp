@@ -196,32 +196,45 @@ task<bool> state::next_file() {
   co_return true;
 }
 
-task<> state::write_group(bool new_file) {
+// Coroutines of their own, so that each frame is small enough to be recycled.
+task<std::optional<error>> state::write_and_sync() {
   group& g = flushing_;
   const std::uint64_t at = current_segment_.offset_of(g.base);
+  auto done =
+      co_await as_result(link(current_.write_at(g.memory, at, g.used), current_.datasync()));
+  if (done) co_return std::nullopt;
+  co_return std::move(done).error();
+}
+task<std::optional<error>> state::write_with_header_and_sync() {
+  group& g = flushing_;
+  const std::uint64_t at = current_segment_.offset_of(g.base);
+  auto done = co_await as_result(link(
+      current_.write_at(header_, 0), current_.write_at(g.memory, at, g.used), current_.datasync()));
+  if (done) co_return std::nullopt;
+  co_return std::move(done).error();
+}
+task<> state::write_parts(bool new_file) {
+  if (new_file) co_await current_.write_all_at(header_, 0);
+  const std::uint64_t at = current_segment_.offset_of(flushing_.base);
+  co_await current_.write_all_at(flushing_.memory, at, flushing_.used);
+}
+
+task<> state::write_group(bool new_file) {
   if (flaws_.acknowledge_before_sync) {
-    if (new_file) co_await current_.write_all_at(header_, 0);
-    co_await current_.write_all_at(g.memory, at, g.used);
+    co_await write_parts(new_file);
     complete(new_file);
     co_await current_.datasync();
     co_return;
   }
   std::optional<error> why;
-  if (new_file) {
-    auto done =
-        co_await as_result(link(current_.write_at(header_, 0),
-                                current_.write_at(g.memory, at, g.used), current_.datasync()));
-    if (!done) why.emplace(std::move(done).error());
-  } else {
-    auto done =
-        co_await as_result(link(current_.write_at(g.memory, at, g.used), current_.datasync()));
-    if (!done) why.emplace(std::move(done).error());
-  }
+  if (new_file)
+    why = co_await write_with_header_and_sync();
+  else
+    why = co_await write_and_sync();
   // Short, or not begun: nothing was synced, so nothing has failed, and all of it goes once more.
   const bool again = why && (why->number() == ECANCELED || why->operation() == "link");
   if (again) {
-    if (new_file) co_await current_.write_all_at(header_, 0);
-    co_await current_.write_all_at(g.memory, at, g.used);
+    co_await write_parts(new_file);
     co_await current_.datasync();
   } else if (why) {
     fail(*why);

@@ -201,6 +201,9 @@ class state : public std::enable_shared_from_this<state> {
   [[nodiscard]] bool is_done() noexcept;
   task<bool> next_file();
   task<> write_group(bool new_file);
+  task<std::optional<error>> write_and_sync();
+  task<std::optional<error>> write_with_header_and_sync();
+  task<> write_parts(bool new_file);
   void begin_epoch();
   [[nodiscard]] bool take_group();
   void make_room_for_longest();
