@@ -43,9 +43,11 @@ void prepare(record& r, abi::sqe& e) noexcept {
       break;
     case kind::advise:
       e.opcode = abi::op_fadvise;
-      // Kernels before 6.9 look at `len` only.
-      e.addr = p.length;
-      e.len = static_cast<std::uint32_t>(std::min(p.length, longest_step));
+      // Older kernels have 32 bits for it, and refuse what says more; see `complete`.
+      if (p.length > longest_step)
+        e.addr = p.length;
+      else
+        e.len = static_cast<std::uint32_t>(p.length);
       e.fadvise_advice = p.mode;
       break;
     case kind::sync:
@@ -58,6 +60,11 @@ void prepare(record& r, abi::sqe& e) noexcept {
 
 after_completion complete(record& r, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
   const bool wanted = w != nullptr || r.cancel_wanted == cancel_wish::none;
+  if (auto& p = r.as<range_payload>();
+      res == -EINVAL && p.what == kind::advise && p.length > longest_step && wanted) {
+    p.length = longest_step;  // a wish only: a part of it is better than an error
+    return after_completion::resubmit;
+  }
   return res == -EINTR && wanted ? after_completion::resubmit : after_completion::finish;
 }
 

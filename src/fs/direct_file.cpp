@@ -6,17 +6,25 @@
 //
 //   active   a write is entered in `writes` with its span from before its first request until after
 //            its last. Where two spans overlap, and one of them has edges, the later one waits for
-//            the earlier. Writes without edges wait for none of their kind.
+//            the earlier. Writes without edges wait for none of their kind. A truncate is entered
+//            as a write with edges of all behind the new end.
 //   dropped  a write with edges goes on as a task of its own (`shield`) and stays entered until the
 //            kernel has done all of it: otherwise a block of it with old bytes of its neighbours
-//            could reach the device after they were written anew.
+//            could reach the device after they were written anew. What changes the size does so,
+//            too: otherwise `size` would not be told.
 //
 // The end. A last block that is written as a whole makes the file too long, and it is cut again.
-// Writes that need this hold `extent` alone; those that make the file longer without it share it.
-// Order: `extent`, then the entry in `writes`, and no write waits for `extent` that is entered.
+// Writes that need this hold `extent` alone, as truncates do; those that make the file longer
+// without it share it. Order: `extent`, then the entry in `writes`, and none waits for `extent`
+// that is entered. A write that waited to be entered may have become one that makes the file longer
+// meanwhile, and begins anew.
 //
-// `size` is what the file's size is once those who hold `extent` are done.
+// `size` is what the file's size is once those who hold `extent` are done. Others may change it, by
+// `handle` for one, so who will cut the file looks at it before.
 #include <parkring/fs/direct_file.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -24,6 +32,7 @@
 #include <list>
 
 #include <parkring/as_result.hpp>
+#include <parkring/blocking.hpp>
 #include <parkring/event.hpp>
 #include <parkring/shield.hpp>
 #include <parkring/sync/mutex.hpp>
@@ -78,8 +87,9 @@ class entered {
   explicit entered(direct_state& s) noexcept : s_(s) {}
   entered(const entered&) = delete;
   entered& operator=(const entered&) = delete;
-  ~entered() {
-    if (!in_) return;
+  ~entered() { leave(); }
+  void leave() noexcept {
+    if (!std::exchange(in_, false)) return;
     if (at_->ended != nullptr) at_->ended->set();
     s_.writes.erase(at_);
   }
@@ -101,6 +111,17 @@ class entered {
   std::list<direct_state::span>::iterator at_;
   bool in_ = false;
 };
+
+// Block devices have another size than that which statx(2) gives, and it does not change.
+task<> look_at_size(direct_state& s) {
+  if (state_of(*s.file.get()).kind == fs::file_kind::regular) s.size = co_await s.handle.size();
+}
+task<std::uint64_t> size_of_device(const direct_state& s) {
+  base::owned_fd fd(::fcntl(state_of(*s.file.get()).fd.get(), F_DUPFD_CLOEXEC, 0));
+  auto ask = [fd = std::move(fd)] { return ::lseek(fd.get(), 0, SEEK_END); };
+  const off_t end = co_await blocking(std::move(ask));
+  co_return end < 0 ? 0 : static_cast<std::uint64_t>(end);
+}
 
 [[noreturn]] void fail_stuck(const direct_state& s) {
   throw io_error(error(EIO, "write_at", state_of(*s.file.get()).path.native(),
@@ -219,9 +240,14 @@ task<> write_with_edges(state_ref s, buffer part, std::uint64_t offset) {
   const std::uint64_t end = offset + count, begin = s->down(offset), stop = s->up(end);
   const bool edges = begin != offset || stop != end;
   shared_mutex::guard alone;
-  if (stop > s->size) alone = co_await s->extent.lock();
   entered entry(*s);
-  while (auto other = entry.enter(begin, stop, edges)) co_await other->wait();
+  for (;;) {
+    if (stop > s->size) alone = co_await s->extent.lock();
+    while (auto other = entry.enter(begin, stop, edges)) co_await other->wait();
+    if (stop <= s->size || alone.owns_lock()) break;
+    entry.leave();  // the file was cut meanwhile
+  }
+  if (alone.owns_lock()) co_await look_at_size(*s);
 
   const std::uint64_t inner = s->up(offset), inner_end = s->down(end);
   if (inner_end < inner + worth_splitting || !s->fits(data + (inner - offset))) {
@@ -239,6 +265,22 @@ task<> write_with_edges(state_ref s, buffer part, std::uint64_t offset) {
   s->size = size;
 }
 
+// What needs none.
+task<> write_blocks(state_ref s, buffer part, std::uint64_t offset) {
+  const std::size_t count = part.size();
+  const std::uint64_t end = offset + count;
+  shared_mutex::shared_guard longer;
+  entered entry(*s);
+  for (;;) {
+    if (end > s->size) longer = co_await s->extent.lock_shared();
+    while (auto other = entry.enter(offset, end, false)) co_await other->wait();
+    if (end <= s->size || longer.owns_lock()) break;
+    entry.leave();  // the file was cut meanwhile
+  }
+  (void)co_await straight(*s, direction::write, part, 0, count, offset);
+  s->size = std::max(s->size, end);
+}
+
 task<> write_any(state_ref s, buffer part, std::uint64_t offset) {
   const std::size_t count = part.size();
   check_range(*s, direction::write, offset, count);
@@ -247,20 +289,27 @@ task<> write_any(state_ref s, buffer part, std::uint64_t offset) {
   if (offset % s->block != 0 || end % s->block != 0 || !s->fits(buffer_access::block(part)->data)) {
     task<> whole = write_with_edges(s, std::move(part), offset);
     co_await shield(std::move(whole));
-    co_return;
+  } else {
+    const bool grows = end > s->size;
+    task<> whole = write_blocks(std::move(s), std::move(part), offset);
+    if (grows)
+      co_await shield(std::move(whole));
+    else
+      co_await std::move(whole);
   }
-  shared_mutex::shared_guard longer;
-  if (end > s->size) longer = co_await s->extent.lock_shared();
-  entered entry(*s);
-  while (auto other = entry.enter(offset, end, false)) co_await other->wait();
-  (void)co_await straight(*s, direction::write, part, 0, count, offset);
-  s->size = std::max(s->size, end);
 }
 
-task<> truncate_to(state_ref s, std::uint64_t size) {
+task<> truncate_alone(state_ref s, std::uint64_t size) {
   const auto alone = co_await s->extent.lock();
+  const std::uint64_t begin = s->down(std::min(size, s->size));
+  entered entry(*s);
+  while (auto other = entry.enter(begin, UINT64_MAX, true)) co_await other->wait();
   co_await s->handle.truncate(size);
   s->size = size;
+}
+task<> truncate_to(state_ref s, std::uint64_t size) {
+  task<> whole = truncate_alone(std::move(s), size);
+  co_await shield(std::move(whole));
 }
 
 // The caller's bytes, locked for as long as the part of the buffer exists.
@@ -298,7 +347,10 @@ struct direct_open {
     s->direct = options.direct;
     s->block = s->handle.offset_alignment();
     s->memory = s->handle.memory_alignment();
-    s->size = co_await s->handle.size();
+    if (state_of(*s->file.get()).kind == fs::file_kind::device)
+      s->size = co_await size_of_device(*s);
+    else
+      s->size = co_await s->handle.size();
     co_return fs::direct_file(std::move(s));
   }
   static task<std::size_t> read(const state_ref& s, rw_request q) {

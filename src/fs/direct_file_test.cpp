@@ -170,6 +170,67 @@ TEST_F(DirectFile, a_dropped_write_with_edges_goes_on) {
   EXPECT_EQ(text.substr(40), pattern_.substr(40));
 }
 
+TEST_F(DirectFile, a_truncate_and_a_write_beside_it_take_turns) {
+  const auto prefix = pattern_.substr(0, 50);
+  for (int patience = 0; patience < 8; ++patience) {
+    const auto path = dir_.make("small", pattern_.substr(0, 9000));
+    auto body = [&]() -> task<> {
+      auto f = co_await open_direct(path, rw);
+      const buffer b = filled(std::string(100, 'x'));
+      auto writing = spawn(f.write_at(b, 100));
+      for (int i = 0; i < patience; ++i) co_await yield();
+      co_await f.truncate(50);
+      co_await writing;
+      EXPECT_EQ(f.size(), content_of(path).size());
+    };
+    run(body());
+    const auto text = content_of(path);
+    if (text.size() == 50)
+      EXPECT_EQ(text, prefix);
+    else
+      EXPECT_TRUE(text == prefix + std::string(50, '\0') + std::string(100, 'x'))
+          << "what was cut came back";
+  }
+}
+
+TEST_F(DirectFile, what_was_dropped_while_it_changed_the_size_is_known) {
+  const auto path = dir_.make("small", pattern_.substr(0, 9000));
+  auto body = [&]() -> task<> {
+    auto f = co_await open_direct(path, rw);
+    const buffer few = filled(std::string(20, 'x'));
+    auto cutting = spawn(f.truncate(10));
+    for (int i = 0; i < 3; ++i) co_await yield();
+    cutting.abort();
+    co_await f.write_at(few, 0);
+    EXPECT_EQ(f.size(), 20U);
+    EXPECT_EQ(content_of(path), std::string(20, 'x'));
+
+    const buffer page = filled(std::string(8192, 'p'));
+    auto writing = spawn(f.write_at(page, 0));
+    for (int i = 0; i < 2; ++i) co_await yield();
+    writing.abort();
+    co_await f.write_at(few, 100);
+    EXPECT_EQ(f.size(), 8192U);
+  };
+  run(body());
+  auto text = std::string(8192, 'p');
+  EXPECT_TRUE(content_of(path) == text.replace(100, 20, 20, 'x'));
+}
+
+TEST_F(DirectFile, what_was_written_by_its_handle_is_not_cut_off) {
+  auto body = [&]() -> task<> {
+    auto f = co_await open_direct(dir_ / "new",
+                                  {.access = access::write, .creation = creation::must_be_new});
+    const buffer page = filled(std::string(8192, 'p'));
+    co_await f.handle().write_all_at(page, 0);
+    const buffer few = filled(std::string(20, 'x'));
+    co_await f.write_at(few, 100);
+  };
+  run(body());
+  auto text = std::string(8192, 'p');
+  EXPECT_TRUE(content_of(dir_ / "new") == text.replace(100, 20, 20, 'x'));
+}
+
 TEST_F(DirectFile, bad_requests_say_why) {
   auto body = [&]() -> task<> {
     auto f = co_await open_direct(path_);

@@ -10,7 +10,8 @@
 // A reader whose request has gone to the kernel brings in the next one, idle or new (`one_more`),
 // and so does whoever makes room. So what the page cache answers at once is read by a single
 // reader, which does not stop for it, and what has to wait is read by as many as may. While there
-// are room and items, at least one reader is not idle.
+// are room and items, at least one reader is not idle. Readers have no deadline: that of the `next`
+// which began them is not theirs.
 //
 // Room. As read: readers claim while fewer than `max_in_flight` runs wait to be taken. As
 // requested: the list is cut into windows, each sorted for itself, and readers are at most one

@@ -5,6 +5,8 @@
 #include <limits>
 #include <new>
 
+#include <parkring/shield.hpp>
+
 #include "exec/core.hpp"
 #include "fs/file_state.hpp"
 #include "fs/many_reads.hpp"
@@ -131,6 +133,15 @@ task<> reader(many_reads_ref reads) {
   }
 }
 
+// Readers outlive the `next` that begins them, and so must not have its deadline.
+join_handle<void> begin_reader(many_reads_ref reads) {
+  const task_context* const around = surroundings();
+  if (around == nullptr || around->deadline_ns == task_context::no_deadline)
+    return spawn(reader, std::move(reads));
+  const context_ref without = new_shield();
+  return make_handle<void>(start_in<void>(*without, reader(std::move(reads))));
+}
+
 error failure_of(int number, file_state_base& base, const fs::range& what) {
   const auto& file = state_of(base);
   error e = fs::rw_error(number, file, direction::read, what.offset, what.length, nullptr);
@@ -227,7 +238,7 @@ void many_reads::one_more() noexcept {
   } const asks{*core_};
   try {
     ++references;
-    readers_.push_back(spawn(reader, many_reads_ref(*this)));
+    readers_.push_back(begin_reader(many_reads_ref(*this)));
   } catch (...) {
     // Fewer readers are enough, if there are any.
     if (readers_.empty()) fail(std::current_exception());
@@ -344,6 +355,7 @@ std::optional<fs::read_part> many_reads::take() {
   }
   if (abandoned_) throw task_aborted();
   if (ended_ || taken_ == items_.size()) return std::nullopt;
+  PARKRING_CHECK(answerable(), "one at a time asks a read_many for a part");
   return in_order() ? take_in_order() : take_as_read();
 }
 

@@ -20,6 +20,7 @@
 #include <parkring/spawn.hpp>
 #include <parkring/stream.hpp>
 #include <parkring/this_task.hpp>
+#include <parkring/time.hpp>
 
 #include "fs/test_files.hpp"
 
@@ -316,6 +317,27 @@ TEST_P(ReadMany, a_deadline_of_who_asks_first_is_none_of_the_stream) {
       order.push_back(part->index);
     }
     expect_each_once(std::move(order), ranges.size());
+  };
+  run(body());
+}
+
+TEST_P(ReadMany, the_deadline_of_one_next_ends_no_reads) {
+  using namespace std::chrono_literals;
+  auto body = [&]() -> task<> {
+    file f = co_await open(path_, options_);
+    const auto ranges = random_ranges(100, 300);
+    auto parts = read_many(f, ranges, {.max_in_flight = 2, .longest_read = 0});
+    std::size_t n = 0;
+    {
+      const auto first = co_await with_timeout(1ms, parts.next());
+      n += first.has_value() && first->has_value();
+    }
+    co_await sleep_for(2ms);
+    const auto rest = [](read_many_stream& from, std::size_t& count) -> task<> {
+      while (auto part = co_await from.next()) ++count;
+    };
+    EXPECT_TRUE(co_await with_timeout(10s, rest(parts, n)));
+    EXPECT_EQ(n, ranges.size());
   };
   run(body());
 }

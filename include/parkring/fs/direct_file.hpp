@@ -35,8 +35,8 @@ struct direct_counts {
 ///
 /// Writes that share a block wait for each other, so that neither loses what the other writes
 /// beside it. This holds between the requests of one `direct_file`: whoever else writes to the file
-/// meanwhile, or changes its size, may undo a part of it. *Owns* the file. *Thread*: that of the
-/// runtime that opened it.
+/// while one of them runs, or changes its size then, may undo a part of it. *Owns* the file.
+/// *Thread*: that of the runtime that opened it.
 class direct_file {
  public:
   using bound_to_thread = void;
@@ -70,16 +70,17 @@ class direct_file {
   /// Behind the end of the file, what is written of the last block is cut off again; the power may
   /// fail in between, and then zeros follow. *Completes when* the device has all bytes; durable
   /// after a `datasync`. *Owns* a shared lock on the buffer from the call on, and the file.
-  /// *Thread*: the file's runtime. *Drop*: a write with edges goes on to its end; of another the
-  /// request under way does, and the rest is not written. *Errors*: `io_error`, after which any
-  /// part may have been written; `buffer_locked`.
+  /// *Thread*: the file's runtime. *Drop*: a write that has edges or makes the file longer goes on
+  /// to its end; of another the request under way does, and the rest is not written. *Errors*:
+  /// `io_error`, after which any part may have been written; `buffer_locked`.
   [[nodiscard]] task<> write_at(const buffer& from, std::uint64_t offset);
   /// As above, the first `count` bytes of the buffer.
   [[nodiscard]] task<> write_at(const buffer& from, std::uint64_t offset, std::size_t count);
 
   /// Cuts or extends the file to `size` bytes.
   ///
-  /// *Completes when* the file has the size, after the writes that change it, too. *Owns* the file.
+  /// *Completes when* the file has the size. Waits for the writes under way that change the size or
+  /// what is cut, and those that come later wait for it. *Owns* the file.
   /// *Thread*: the file's runtime. *Drop*: not done if it had not begun, else finished in the
   /// background. *Errors*: `io_error`.
   [[nodiscard]] task<> truncate(std::uint64_t size);
