@@ -46,6 +46,25 @@ if(TARGET examples)  # tests/examples
   target_link_libraries(examples PRIVATE kv_store)
 endif()
 
+# parkring_program(name libraries...): a program of examples/NAME, which its script `try` tests.
+function(parkring_program name)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/${name}/*.cpp")
+  add_executable(example_${name} ${sources})
+  parkring_compile(example_${name})
+  target_link_libraries(example_${name} PRIVATE parkring::parkring ${ARGN})
+  set_target_properties(example_${name} PROPERTIES
+    OUTPUT_NAME ${name}
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+  if(PARKRING_BUILD_TESTS)
+    set(work "${PROJECT_BINARY_DIR}/examples/work/${name}")
+    file(MAKE_DIRECTORY "${work}")
+    add_test(NAME example.${name}
+      COMMAND "${PROJECT_SOURCE_DIR}/examples/${name}/try" $<TARGET_FILE:example_${name}>
+      WORKING_DIRECTORY "${work}")
+    set_tests_properties(example.${name} PROPERTIES TIMEOUT 120 LABELS example)
+  endif()
+endfunction()
+
 find_package(CLI11 QUIET)
 if(CLI11_FOUND)
   add_executable(example_kv_store "${kv_folder}/main.cpp")
@@ -62,8 +81,15 @@ if(CLI11_FOUND)
       COMMAND "${kv_folder}/try" $<TARGET_FILE:example_kv_store> WORKING_DIRECTORY "${work}")
     set_tests_properties(example.kv_store PROPERTIES TIMEOUT 120 LABELS example)
   endif()
+  parkring_program(prcp CLI11::CLI11)
+  find_package(OpenSSL QUIET)
+  if(OPENSSL_FOUND)
+    parkring_program(prsum CLI11::CLI11 OpenSSL::Crypto)
+  else()
+    message(WARNING "OpenSSL was not found (Debian: libssl-dev): the program prsum is left out")
+  endif()
 else()
-  message(WARNING "CLI11 was not found (Debian: libcli11-dev): the program kv_store is left out")
+  message(WARNING "CLI11 was not found (Debian: libcli11-dev): the programs kv_store, prcp and prsum are left out")
 endif()
 
 # --- examples/prgrep ------------------------------------------------------------------------------

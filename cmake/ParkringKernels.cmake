@@ -26,6 +26,7 @@ endfunction()
 # What makes worlds of its own, or meets no kernel, need not run again.
 set(only_once "--gtest_filter=-*DeepNest*:*ForcedRace*:*Mix*:RefusedEnter*:OverflowInAWorld*")
 string(APPEND only_once ":NeverCompletes*:ShortTransfers*:FailedClose*:KvStoreSim*")
+string(APPEND only_once ":LogSim*:LogFailure*")
 
 # The promise of no allocation is about Linux's own rings.
 set(only_once_allocation "--gtest_filter=-*NoAllocation*")

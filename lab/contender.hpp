@@ -38,10 +38,12 @@ struct roster {
 const roster& all_contenders();
 
 void add_limit_ring(roster& to);
+void add_limit_log(roster& to);
 void add_limit_sync(roster& to);
 void add_limit_calls(roster& to);
 void add_limit_tasks(roster& to);
 void add_pread(roster& to);
+void add_write_fdatasync(roster& to);
 void add_thread_pool(roster& to);
 void add_asio_pool(roster& to);
 void add_asio_reads(roster& to);
@@ -49,6 +51,10 @@ void add_asio_sync(roster& to);
 void add_asio_tasks(roster& to);
 void add_asio_workers(roster& to);
 void add_fio(roster& to);
+void add_parkring_files(roster& to);
+void add_tree_programs(roster& to);
+void add_parkring_log(roster& to);
+void add_grep_programs(roster& to);
 void add_parkring_readers(roster& to);
 void add_parkring_reads(roster& to);
 void add_parkring_sync(roster& to);
@@ -56,8 +62,10 @@ void add_parkring_calls(roster& to);
 void add_parkring_tasks(roster& to);
 void add_parkring_timers(roster& to);
 void add_parkring_drops(roster& to);
+void add_parkring_scheduler(roster& to);
 void add_parkring_sim(roster& to);
 void add_parkring_visible(roster& to);
+void add_parkring_trees(roster& to);
 void add_parkring_workers(roster& to);
 
 }  // namespace lab

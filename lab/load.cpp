@@ -11,7 +11,7 @@ constexpr std::size_t most_samples = 1U << 16;
 
 load::load(const row& what, const block_table& table, limits until)
     : block_bytes_(what.block),
-      in_order_(what.checksum),
+      in_order_(what.checksum || what.in_order),
       inspect_all_(until.verify_each || what.checksum),
       verify_each_(until.verify_each),
       summing_(what.checksum),
@@ -24,7 +24,7 @@ load::load(const row& what, const block_table& table, limits until)
                                          ? std::min<std::uint64_t>(hot_set_bytes, file_bytes)
                                          : file_bytes;
   blocks_ = extent_bytes / block_bytes_;
-  if (in_order_) limit_ = std::min(limit_, blocks_);
+  if (summing_) limit_ = std::min(limit_, blocks_);
   latencies_.reserve(most_samples);
   arm_countdown();
   deadline_ticks_ =

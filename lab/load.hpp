@@ -36,7 +36,8 @@ class load {
     }
     std::uint64_t block = 0;
     if (in_order_) {
-      block = position_++;
+      block = position_;
+      if (++position_ == blocks_) position_ = 0;
     } else {
       // The upper half of a linear congruential generator, scaled to the number of blocks.
       random_ = random_ * 0x5851'F42D'4C95'7F2DU + 0x1405'7B7E'F767'814FU;

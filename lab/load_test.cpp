@@ -81,6 +81,17 @@ TEST(Load, a_checksum_row_reads_every_block_once_and_accepts_the_right_sum_in_an
   EXPECT_EQ(stream.verified_share(), 1.0);
 }
 
+TEST(Load, a_row_in_order_begins_anew_at_the_end_of_the_file) {
+  const block_table table(file_of(3));
+  row what = reads(1, false, unit_bytes);
+  what.in_order = true;
+  load stream(what, table, {.operations = 7, .nanoseconds = no_time_limit, .verify_each = false});
+  std::vector<std::uint64_t> units;
+  for (std::uint64_t offset = 0; stream.next(0, offset); stream.done(0, nullptr, unit_bytes))
+    units.push_back(offset / unit_bytes);
+  EXPECT_EQ(units, (std::vector<std::uint64_t>{0, 1, 2, 0, 1, 2, 0}));
+}
+
 using LoadDeathTest = testing::Test;
 
 TEST(LoadDeathTest, one_changed_byte_ends_a_verified_run) {

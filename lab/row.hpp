@@ -29,7 +29,16 @@ enum class work {
   channel_2w,
   semaphore_2w,
   read_2w,
-  cq_reader
+  cq_reader,
+  read_many,
+  read_sequential,
+  walk,
+  copy_tree,
+  log,
+  io_front,
+  io_beside,
+  io_scan,
+  prgrep
 };
 
 /// Which part of the data file a row reads.
@@ -39,11 +48,14 @@ struct row {
   std::string_view name;
   work kind;
   unsigned depth;  // operations in flight; tasks of the yield, sleep and semaphore rows; pairs of
-                   // channels
+                   // channels; ranges of a list that is read at once
   extent part = extent::none;
   bool direct = false;
+  bool tree = false;         // of many files, see tree_files.hpp
+  bool cold = false;         // the kernel has cached nothing of it
   bool traffic = false;      // beside it sockets are answered, see contenders/parkring_readers.cpp
   bool checksum = false;     // read the extent once, in order, and sum every byte
+  bool in_order = false;     // read the extent in order, again and again
   std::size_t block = 4096;  // bytes per operation
   unsigned sample_every =
       61;  // every how many operations the latency is taken; prime, so that no slot is favoured

@@ -15,8 +15,10 @@ TEST(Rows, no_two_have_the_same_name) {
 
 TEST(Rows, every_read_row_has_an_extent_and_depths_of_at_least_one) {
   for (const row& one : all_rows()) {
-    const bool reads =
-        one.kind == work::read || one.kind == work::read_2w || one.kind == work::cq_reader;
+    const bool reads = one.kind == work::read || one.kind == work::read_2w ||
+                       one.kind == work::cq_reader || one.kind == work::read_many ||
+                       one.kind == work::read_sequential || one.kind == work::io_front ||
+                       one.kind == work::io_beside || one.kind == work::io_scan;
     EXPECT_EQ(reads, one.part != extent::none) << one.name;
     EXPECT_GE(one.depth, 1U) << one.name;
   }

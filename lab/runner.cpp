@@ -12,6 +12,7 @@
 #include "report.hpp"
 #include "statistics.hpp"
 #include "syscall_trace.hpp"
+#include "tree_files.hpp"
 
 namespace lab {
 namespace {
@@ -72,6 +73,7 @@ class run {
   // Brings the page cache into the state that the row asks for; false when the row must be left
   // out.
   bool prepare(const row& what) {
+    if (what.tree) return prepare_tree(what);
     if (what.part == extent::none) return true;
     const data_file& file = file_();
     path_ = file.path();
@@ -100,6 +102,20 @@ class run {
             "page cache; it was read again before each measurement");
     }
     return true;
+  }
+
+  bool prepare_tree(const row& what) {
+    if (!tree_) tree_ = std::make_unique<tree_files>([&](const std::string& s) { screen_.say(s); });
+    path_ = tree_->root().native();
+    if (!what.cold) {
+      tree_->warm_up();
+      return true;
+    }
+    const std::string refused = drop_all_caches();
+    if (!refused.empty())
+      remark("left out: " + std::string(what.name) + ": the kernel's caches cannot be dropped (" +
+             refused + ")");
+    return refused.empty();
   }
 
   void measure(const row& what, std::vector<entrant>& entrants, clock::duration time) {
@@ -193,7 +209,8 @@ class run {
     }
     if (what.show_user_time) say_user_time(what, entrants);
     if (what.block != 4096) {
-      remark(std::string(what.name) + ": an operation reads and sums " +
+      remark(std::string(what.name) +
+             (what.checksum ? ": an operation reads and sums " : ": an operation reads ") +
              std::to_string(what.block >> 10) + " KiB");
     }
     if (least_share < 1.0) {
@@ -230,6 +247,7 @@ class run {
   const block_table* table_ = &empty_;
   std::unique_ptr<cached_pages> pages_;
   std::uint64_t pages_bytes_ = 0;
+  std::unique_ptr<tree_files> tree_;
   std::size_t done_ = 0;
   std::size_t all_ = 0;
   double overhead_ = 0.03;  // seconds that a measurement takes beside its timed phase

@@ -1,4 +1,4 @@
-// The program fio as a contender in the rows of random direct reads.
+// The program fio as a contender in the rows of direct reads, random ones and those in order.
 //
 // It runs as a child of the measuring process, which it inherits its cpu from, and dies with it. It
 // chooses the offsets and takes the time itself, so it works off no phases. It is told to do what
@@ -87,7 +87,7 @@ std::string printed_by(const std::vector<std::string>& command) {
 
 void read(session& run) { run.hand_in(fio_figures(printed_by(fio_command(run.plan())))); }
 
-bool reads_at_random_and_direct(const row& what) { return what.direct && !what.checksum; }
+bool reads_directly_and_sums_nothing(const row& what) { return what.direct && !what.checksum; }
 
 bool is_in_path(const char* program) {
   const char* const path = std::getenv("PATH");
@@ -114,10 +114,11 @@ std::vector<std::string> fio_command(const session_plan& plan) {
       "--filename=" + escaped(plan.path), "--allow_file_create=0", "--invalidate=0",
       "--fadvise_hint=0", option("size", plan.table->units() * unit_bytes),
       // The reads.
-      "--rw=randread", "--norandommap=1", option("direct", what.direct ? 1 : 0),
-      option("bs", what.block), "--ioengine=io_uring", "--fixedbufs=1", "--registerfiles=1",
-      option("iodepth", what.depth), option("iodepth_batch_submit", what.depth),
-      "--iodepth_batch_complete_min=1", option("iodepth_batch_complete_max", what.depth),
+      what.in_order ? "--rw=read" : "--rw=randread", "--norandommap=1",
+      option("direct", what.direct ? 1 : 0), option("bs", what.block), "--ioengine=io_uring",
+      "--fixedbufs=1", "--registerfiles=1", option("iodepth", what.depth),
+      option("iodepth_batch_submit", what.depth), "--iodepth_batch_complete_min=1",
+      option("iodepth_batch_complete_max", what.depth),
       // The latencies.
       "--disable_slat=1", "--disable_lat=1", "--percentile_list=50:99"};
   if (plan.operations != 0) command.push_back(option("io_size", plan.operations * what.block));
@@ -161,16 +162,17 @@ void add_fio(roster& to) {
     to.left_out.emplace_back("fio: no program of this name in PATH (Debian: fio)");
     return;
   }
-  to.present.push_back(
-      {.name = "fio",
-       .kind = work::read,
-       .run = read,
-       .quick = false,
-       .external = true,
-       .fits = reads_at_random_and_direct,
-       .remark = "fio is a program of its own: its bytes were not verified, its system calls and "
-                 "allocations are unknown, its latencies begin with the submission, and its CPU "
-                 "time is in whole milliseconds, rounded down: more --seconds make it exact"});
+  for (const work kind : {work::read, work::read_sequential})
+    to.present.push_back(
+        {.name = "fio",
+         .kind = kind,
+         .run = read,
+         .quick = false,
+         .external = true,
+         .fits = reads_directly_and_sums_nothing,
+         .remark = "fio is a program of its own: its bytes were not verified, its system calls and "
+                   "allocations are unknown, its latencies begin with the submission, and its CPU "
+                   "time is in whole milliseconds, rounded down: more --seconds make it exact"});
 }
 
 }  // namespace lab

@@ -265,6 +265,15 @@ TEST(Fio, it_is_told_the_file_the_block_the_depth_and_the_time_of_the_row) {
     EXPECT_THAT(command, Contains(option));
 }
 
+TEST(Fio, it_reads_in_order_where_the_row_does) {
+  row what = direct_reads(16);
+  const block_table table = table_of(64);
+  const session_plan plan{.what = &what, .table = &table, .path = "/data/a"};
+  EXPECT_THAT(fio_command(plan), Contains("--rw=randread"));
+  what.in_order = true;
+  EXPECT_THAT(fio_command(plan), Contains("--rw=read"));
+}
+
 TEST(Fio, a_number_of_operations_is_told_in_bytes_and_has_no_end_in_time) {
   const row what = direct_reads(1);
   const block_table table = table_of(64);
@@ -293,17 +302,19 @@ TEST_F(FioInPath, a_file_that_is_no_program_is_not_it) {
   EXPECT_EQ(everybody.left_out.size(), 1U);
 }
 
-TEST_F(FioInPath, when_it_is_installed_it_does_the_rows_of_random_direct_reads_only) {
+TEST_F(FioInPath, when_it_is_installed_it_does_the_rows_of_direct_reads_that_sum_nothing) {
   install("");
   roster everybody;
   add_fio(everybody);
-  ASSERT_EQ(everybody.present.size(), 1U);
   EXPECT_TRUE(everybody.left_out.empty());
   std::vector<std::string> names;
-  for (const row& one : all_rows())
-    if (everybody.present[0].does(one)) names.emplace_back(one.name);
-  EXPECT_THAT(names, testing::ElementsAre("read-direct/1", "read-direct/32", "read-direct/128"));
-  EXPECT_FALSE(everybody.present[0].quick);
+  for (const contender& fio : everybody.present) {
+    EXPECT_FALSE(fio.quick);
+    for (const row& one : all_rows())
+      if (fio.does(one)) names.emplace_back(one.name);
+  }
+  EXPECT_THAT(names, testing::ElementsAre("read-direct/1", "read-direct/32", "read-direct/128",
+                                          "read-sequential"));
 }
 
 TEST_F(FioInPath, its_figures_arrive_as_those_of_a_measurement) {

@@ -40,9 +40,8 @@ void nop(session& run) {
   }
 }
 
-void read(session& run) {
+void read_with(session& run, unsigned depth) {
   const int fd = run.open_file();
-  const unsigned depth = run.what().depth;
   const std::size_t size = run.what().block;
   buffers memory(depth, size);
   raw_ring ring(std::bit_ceil(depth));
@@ -80,6 +79,11 @@ void read(session& run) {
   }
   ::close(fd);
 }
+
+void read(session& run) { read_with(run, run.what().depth); }
+
+// A list of ranges has no depth: one that a ring is quick with.
+void read_many(session& run) { read_with(run, 64); }
 
 // Reads of empty pipes, submitted, and cancelled in the next batch. The cancels post no
 // completions of their own. An empty request in each batch ends the wait for it.
@@ -148,6 +152,8 @@ void add_limit_ring(roster& to) {
       {.name = "limit", .kind = work::cq_reader, .run = read, .fits = [](const row& what) {
          return !what.traffic;
        }});
+  to.present.push_back({.name = "limit", .kind = work::read_many, .run = read_many});
+  to.present.push_back({.name = "limit", .kind = work::read_sequential, .run = read});
   to.present.push_back({.name = "limit", .kind = work::drop, .run = drop});
 }
 

@@ -12,8 +12,9 @@ namespace {
 void came_home(detail::message& m) noexcept {
   auto& job = static_cast<detail::blocking_job&>(m);
   const std::shared_ptr<detail::blocking_job> self = std::move(job.self);
-  if (detail::waiter* w = std::exchange(job.wait, nullptr); w != nullptr && job.home_of.is_here())
-    job.home_of.ready().push_back(*w);
+  detail::waiter* const w = std::exchange(job.wait, nullptr);
+  // One who waits for the first of several is ready already when the second comes.
+  if (w != nullptr && job.home_of.is_here() && !w->linked()) job.home_of.ready().push_back(*w);
 }
 
 // On the home thread, where no thread may be started.

@@ -136,7 +136,7 @@ const record_type stat_type = {
         [](record& r, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
           if (res == -EINTR && w != nullptr) return after_completion::resubmit;
           if (res >= 0 && w != nullptr)
-            static_cast<stat_waiter*>(w)->value = fs::metadata_of(*r.as<stat_payload>().answer);
+            static_cast<stat_waiter*>(w)->found = fs::metadata_of(*r.as<stat_payload>().answer);
           return after_completion::finish;
         },
     .destroy = [](record& r) noexcept { r.as<stat_payload>().~stat_payload(); },

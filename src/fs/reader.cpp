@@ -41,12 +41,17 @@ struct watched_request {
   }
 };
 
-task<reader_state::answer> read_once(file_ref file, buffer into, std::uint64_t at,
-                                     std::size_t size) {
+task<reader_state::answer> read_once(file_ref file, buffer into, std::uint64_t at, std::size_t size,
+                                     fs::io_lane lane) {
   reader_state::answer a;
-  watched_request request{as_result(fs::request_on(file, direction::read, into, 0, size, at)),
-                          &a.at_once};
-  auto n = co_await std::move(request);
+  auto request = fs::request_on(file, direction::read, into, 0, size, at);
+  result<std::size_t> n = std::size_t{0};
+  if (lane) {
+    n = co_await as_result(lane.run(std::move(request)));
+  } else {
+    watched_request watched{as_result(std::move(request)), &a.at_once};
+    n = co_await std::move(watched);
+  }
   if (n)
     a.count = *n;
   else
@@ -89,7 +94,7 @@ task<bool> reader_state::read_here(std::uint64_t up_to) {
   const std::uint64_t at = stream ? filled : aligned_down(filled);
   const std::size_t size = stream ? read_size(0, end - filled) : read_size(at, up_to);
   buffer into(size, {memory_alignment});
-  answer a = co_await read_once(file.share(), std::move(into), stream ? 0 : at, size);
+  answer a = co_await read_once(file.share(), std::move(into), stream ? 0 : at, size, options.lane);
   if (a.failure) throw io_error(*std::move(a.failure));
   if (!a.at_once && window == 0) window = std::min<std::size_t>(most, 2);
   co_return accept(std::move(a.bytes), at, a.count);
@@ -101,7 +106,8 @@ void reader_state::look_ahead() {
     const std::size_t size = read_size(reach, end);
     buffer into(size, {memory_alignment});
     flight.push_back(
-        {fs::spawn_beside(read_once(file.share(), std::move(into), reach, size)), reach, size});
+        {fs::spawn_beside(read_once(file.share(), std::move(into), reach, size, options.lane)),
+         reach, size});
     reach += size;
   }
 }
@@ -281,6 +287,7 @@ shared_state make_state(detail::file_ref file, const reader_options& options) {
   s->file = std::move(file);
   s->options = options;
   s->options.buffer_size = (options.buffer_size + s->alignment - 1) / s->alignment * s->alignment;
+  if (s->stream) s->options.lane = {};
   s->most = s->stream ? 0 : options.read_ahead / s->options.buffer_size;
   s->position = s->stream ? 0 : options.offset;
   s->end = options.length > UINT64_MAX - s->position ? UINT64_MAX : s->position + options.length;

@@ -73,10 +73,14 @@ struct writer_state : std::enable_shared_from_this<writer_state> {
 namespace {
 
 task<writer_state::answer> write_whole(file_ref file, buffer b, std::size_t size,
-                                       std::uint64_t offset) {
+                                       std::uint64_t offset, fs::io_lane lane) {
   for (std::size_t done = 0; done < size;) {
-    auto n = co_await as_result(
-        fs::request_on(file, direction::write, b, done, size - done, offset + done));
+    auto request = fs::request_on(file, direction::write, b, done, size - done, offset + done);
+    result<std::size_t> n = std::size_t{0};
+    if (lane)
+      n = co_await as_result(lane.run(std::move(request)));
+    else
+      n = co_await as_result(std::move(request));
     if (n && *n != 0) {
       done += *n;
       continue;
@@ -117,7 +121,8 @@ task<> writer_state::reap_to(std::size_t left) {
 }
 
 void writer_state::begin(buffer b, std::size_t size) {
-  flight.push_back(fs::spawn_beside(write_whole(file.share(), std::move(b), size, offset)));
+  flight.push_back(
+      fs::spawn_beside(write_whole(file.share(), std::move(b), size, offset, options.lane)));
   offset += size;
 }
 
@@ -191,6 +196,7 @@ shared_state make_state(file& to, const writer_options& options) {
   const detail::file_state& f = detail::state_of(*s->file.get());
   s->options = options;
   s->stream = f.stream != nullptr;
+  if (s->stream) s->options.lane = {};
   if (s->stream || f.appends) s->options.in_flight = 1;
   s->at_end = options.append && !s->stream;
   s->memory_alignment = f.memory_alignment;

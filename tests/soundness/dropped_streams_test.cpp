@@ -138,4 +138,32 @@ TEST(DroppedStreams, copies_through_pipes_leave_nothing) {
   });
 }
 
+TEST(DroppedStreams, turns_at_a_device_leave_nothing) {
+  scratch dir;
+  const auto path = dir.file("data", text_of_size(700));
+  drop_everywhere([&]() -> pr::task<> {
+    return [](std::filesystem::path p) -> pr::task<> {
+      using pr::fs::io_class;
+      pr::fs::io_scheduler s({.background{.operations_per_second = 200'000}, .queue_depth = 2});
+      auto f = co_await pr::fs::open(p, by_ring);
+      auto scan = pr::spawn(
+          [](pr::fs::file from, pr::fs::io_lane lane) -> pr::task<> {
+            pr::fs::reader r(std::move(from),
+                             {.buffer_size = 512, .read_ahead = 1'024, .lane = lane});
+            std::size_t n = 0;
+            while (auto piece = co_await r.next()) n += piece->size();
+            EXPECT_EQ(n, 700u);
+          },
+          co_await pr::fs::open(p, by_ring), s.lane(io_class::background));
+      pr::buffer b(512);
+      for (int i = 0; i < 2; ++i) {
+        const auto n = co_await s.run(io_class::foreground, f.read_at(b, 0));
+        EXPECT_EQ(n, 512u);
+      }
+      auto permit = co_await s.acquire(io_class::sync, 0);
+      co_await std::move(scan);
+    }(path);
+  });
+}
+
 }  // namespace

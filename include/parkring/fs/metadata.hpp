@@ -84,7 +84,7 @@ namespace parkring::detail {
 struct path_names;
 
 struct stat_waiter : op_waiter {
-  fs::metadata value;
+  fs::metadata found;
 };
 struct stat_request {
   using value_type = fs::metadata;
@@ -94,7 +94,7 @@ struct stat_request {
   void start(op_waiter& w) noexcept;
   bool ready(op_waiter& w) noexcept;
   std::expected<fs::metadata, error> value(op_waiter& w) const noexcept {
-    return static_cast<stat_waiter&>(w).value;
+    return static_cast<stat_waiter&>(w).found;
   }
   error failure(int number) const;
 };

@@ -32,6 +32,9 @@ class [[nodiscard("a request does nothing until it is awaited")]] rw_operation {
 
   awaiter operator co_await()&& { return awaiter(*this); }
 
+  /// How many bytes it asks for.
+  [[nodiscard]] std::size_t size() const noexcept { return request_.size; }
+
   /// Gives the request up, for a transfer that is made of several.
   detail::rw_request take_request()&& { return std::move(request_); }
 

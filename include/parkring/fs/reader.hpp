@@ -8,6 +8,7 @@
 
 #include <parkring/buffer.hpp>
 #include <parkring/fs/file.hpp>
+#include <parkring/fs/io_scheduler.hpp>
 #include <parkring/task.hpp>
 
 namespace parkring::detail {
@@ -25,6 +26,8 @@ struct reader_options {
   std::size_t buffer_size = std::size_t{1} << 17;  // of one read
   /// At most so many bytes are asked for before somebody wants them; 0: none.
   std::size_t read_ahead = std::size_t{1} << 20;
+  io_lane
+      lane{};  // of an `io_scheduler`, in which reads take turns; none by default, and for streams
 };
 
 /// Reads a file in order, or a range of it, and gives it out in pieces of pooled buffers, which are

@@ -10,6 +10,7 @@
 #include <parkring/buffer.hpp>
 #include <parkring/detail/quick_task.hpp>
 #include <parkring/fs/file.hpp>
+#include <parkring/fs/io_scheduler.hpp>
 #include <parkring/task.hpp>
 
 namespace parkring::detail {
@@ -23,6 +24,8 @@ struct writer_options {
   bool append = false;       // begin where the file ends when something is first written
   std::size_t buffer_size = std::size_t{1} << 17;  // of one write
   std::size_t in_flight = 4;                       // writes under way at once, at most
+  io_lane
+      lane{};  // of an `io_scheduler`, in which writes take turns; none by default, and for streams
 };
 
 /// Writes a file in order: `co_await w.write("text"); ... co_await w.flush();`

@@ -362,6 +362,8 @@ TEST_F(Log, damage_in_the_last_file_or_its_header_is_told_from_its_end) {
     put(file(0), bytes);
     EXPECT_EQ(refusal().first, EBADMSG) << offset;
   }
+  put(file(0), good.substr(0, 2'000));
+  EXPECT_EQ(refusal().first, EBADMSG) << "a part of the file is missing";
   put(file(0), good);
   EXPECT_EQ(reopened().size(), 4U);
 }

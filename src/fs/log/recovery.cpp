@@ -34,7 +34,8 @@ using guard = std::lock_guard<detail::sync_lock>;
 
 struct state::found {
   segment_header header;
-  segment in;  // its `end` is that of the file
+  segment in;
+  std::uint64_t file_size = 0;
 
   [[nodiscard]] std::uint64_t most() const noexcept { return in.base + in.size - header_size; }
 };
@@ -106,7 +107,9 @@ task<> state::find_slots(found_slots& all) {
     auto f = co_await fs::open(path);
     co_await f.read_exactly_at(head, 0);
     const auto h = decode_header(head.bytes());
-    found one{.header = h.value_or(segment_header()), .in = {.size = *size, .slot = n}};
+    found one{.header = h.value_or(segment_header()),
+              .in = {.size = *size, .slot = n},
+              .file_size = *size};
     if (!h) {
       all.headless.push_back(one);
       continue;
@@ -136,6 +139,11 @@ task<> state::find_end(found_slots& all) {
       break;
     }
     const found last = all.parts.back();
+    if (last.file_size < last.in.size) {
+      damaged(path_of(last.in.slot).native() + " has " + std::to_string(last.file_size) +
+              " bytes instead of " + std::to_string(last.in.size));
+      all.cut = true;
+    }
     scanned s = co_await scan(last, last.most());
     co_await look_behind(s);
     co_await look_into_headless(all, s);

@@ -29,7 +29,7 @@ int machine_file_calls::begin(call& c) {
     using parkring::sim::fault;
     if (struck->what == fault::failed_sync)
       c.refused_sync = true;
-    else
+    else if (struck->what != fault::interrupted)  // signal(7): calls about files begin again
       answer = -struck->error;
     if (struck->length != 0) c.length = struck->length;
     wait += static_cast<std::uint64_t>(struck->delay.count());
@@ -101,6 +101,18 @@ int machine_file_calls::duplicate(int fd) noexcept {
   } catch (const std::bad_alloc&) {
     return -ENOMEM;
   }
+}
+
+int machine_file_calls::reopen(int fd, int flags) noexcept {
+  call c{.what = {.kind = operation_kind::open, .name = "openat"}};
+  c.of.may_need_space = false;
+  return static_cast<int>(
+      on_file(fd, std::move(c), [&](open_file& f, const call& how) -> std::int64_t {
+        open_ref opened;
+        if (const int error = m_.files.reopen(f, flags | O_CLOEXEC, opened); error < 0)
+          return error;
+        return m_.table.add({{}, std::move(opened), how.subject});
+      }));
 }
 
 int machine_file_calls::stat(int at, const char* path, int flags, unsigned mask,
