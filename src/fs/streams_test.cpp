@@ -379,12 +379,12 @@ TEST(Lines, are_a_stream) {
   auto body = [&]() -> task<> {
     const auto is_number = [](std::string_view s) { return s.size() == 1; };
     const auto value = [](std::string_view s) { return s[0] - '0'; };
-    auto numbers = co_await (lines(reader(co_await open(path))) | filter(is_number) | map(value) |
-                             take(4) | collect());
+    auto numbers = co_await (lines(reader(co_await open(path))) | filter(is_number) |
+                             parkring::map(value) | take(4) | collect());
     EXPECT_EQ(numbers, (std::vector<int>{1, 2, 4, 5}));
     const auto size = [](buffer b) { return b.size(); };
-    auto sizes =
-        co_await (reader(co_await open(path), {.buffer_size = 10}) | map(size) | collect());
+    auto sizes = co_await (reader(co_await open(path), {.buffer_size = 10}) | parkring::map(size) |
+                           collect());
     EXPECT_EQ(sizes, (std::vector<std::size_t>{10, 6}));
   };
   run(body());
