@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -28,6 +29,16 @@ struct command {
   bool as_it_is = false;  // what grep has to be told
   std::string hidden = "search";
 };
+
+// CLI11 takes [a,b] for a list, and would take an expression like [0-9] to pieces. With a byte
+// behind it, which no argument has, it is one no more.
+constexpr char no_list = '\1';
+void as_no_list(std::string& argument) {
+  if (argument.starts_with('[') && argument.ends_with(']')) argument += no_list;
+}
+void as_it_was(std::string& argument) {
+  if (argument.starts_with('[') && argument.ends_with(no_list)) argument.pop_back();
+}
 
 void describe(CLI::App& app, command& c) {
   auto& g = c.grep;
@@ -62,6 +73,8 @@ void describe(CLI::App& app, command& c) {
       "Links are followed where they are named here, not below. What is no regular file is left "
       "out.");
   app.final_callback([pattern, &g] {
+    for (std::string& path : g.paths) as_it_was(path);
+    as_it_was(g.pattern);
     if (pattern->count() != 0) return;
     if (g.paths.empty()) throw CLI::RequiredError("PATTERN");
     g.pattern = std::move(g.paths.front());
@@ -98,7 +111,13 @@ int main(int argc, char** argv) try {
   CLI::App app("Searches files, and all files below directories, for lines that match a pattern.");
   describe(app, c);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments(argv, argv + argc);
+    std::vector<const char*> pointers;
+    for (std::string& argument : arguments) {
+      as_no_list(argument);
+      pointers.push_back(argument.c_str());
+    }
+    app.parse(argc, pointers.data());
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }

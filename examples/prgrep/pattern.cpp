@@ -121,7 +121,7 @@ const char* pattern::find(const char* from, const char* end, match_space& space)
     if (!expression_->match(from, at, end, *space.memory_)) return nullptr;
     const PCRE2_SIZE* const found = pcre2_get_ovector_pointer(space.memory_->found);
     const char* const start = from + found[0];
-    if (start == end) return nullptr;  // behind the last newline there is no line
+    if (start == end && end[-1] == '\n') return nullptr;  // there is no line behind it
     const char* const line_end = end_of_line(start, end);
     if (from + found[1] <= line_end) return start;
     const auto* const newline =

@@ -96,9 +96,8 @@ bool file_searcher::search(int fd, std::string_view name, bool short_is_end, std
     ended = got == 0 || (short_is_end && got < room);
     if (first && !print_.text)
       binary_ = std::memchr(data, '\0', std::min(got, looked_at)) != nullptr;
-    // In a binary file a NUL ends a line, too: to be seen where lines are counted or left.
-    if (binary_ && (print_.invert || print_.only_counts))
-      std::replace(data + kept, data + kept + got, '\0', '\n');
+    // In a binary file a NUL ends a line, too.
+    if (binary_) std::replace(data + kept, data + kept + got, '\0', '\n');
     const char* const end = data + kept + got;
     const char* lines_end = end;
     if (!ended) {
@@ -111,11 +110,11 @@ bool file_searcher::search(int fd, std::string_view name, bool short_is_end, std
     if (kept != 0 && !ended) std::memmove(data, lines_end, kept);
   }
   if (print_.quiet) return selected_ != 0;
-  if (print_.only_counts) {
+  if (print_.only_names) {
+    if (selected_ != 0) output.append(name).push_back('\n');
+  } else if (print_.only_counts) {
     if (print_.names) output.append(name).push_back(':');
     output.append(std::to_string(selected_)).push_back('\n');
-  } else if (selected_ != 0 && print_.only_names) {
-    output.append(name).push_back('\n');
   } else if (selected_ != 0 && binary_) {
     output.append("Binary file ").append(name).append(" matches\n");
   }

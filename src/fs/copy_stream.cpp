@@ -52,29 +52,40 @@ task<std::optional<std::uint64_t>> move_by_kernel(file_ref from, file_ref to,
   co_return done;
 }
 
-task<copied> copy_files(file_ref from, file_ref to, reader r, writer w, copy_stream_options o) {
-  if (detail::may_splice(from, to)) {
-    const auto moved = co_await move_by_kernel(std::move(from), std::move(to), o);
-    if (moved) co_return copied{*moved, missing_of(o, *moved)};
-  }
-  co_return co_await copy_stream(r, w, std::move(o.progress));
-}
-
-}  // namespace
-
-task<copied> copy_stream(reader& from, writer& to, std::function<void(std::uint64_t)> progress) {
+// `passes_on`: what has come is written before more is waited for.
+task<copied> copy_pieces(reader& from, writer& to, std::function<void(std::uint64_t)> progress,
+                         bool passes_on) {
   copied all;
   for (;;) {
     auto piece = co_await from.next();
     if (!piece) break;
     const std::size_t n = piece->size();
     co_await to.write(*std::move(piece));
+    if (passes_on) co_await to.flush();
     all.bytes += n;
     if (progress) progress(all.bytes);
   }
   co_await to.flush();
   if (from.missing() != to_the_end) all.missing = from.missing();
   co_return all;
+}
+
+task<copied> copy_files(file_ref from, file_ref to, reader r, writer w, copy_stream_options o) {
+  // Who writes into a pipe may wait for an answer before it writes more. The device behind direct
+  // I/O takes no odd amounts.
+  const bool passes_on =
+      detail::state_of(*from.get()).stream != nullptr && !detail::state_of(*to.get()).direct;
+  if (detail::may_splice(from, to)) {
+    const auto moved = co_await move_by_kernel(std::move(from), std::move(to), o);
+    if (moved) co_return copied{*moved, missing_of(o, *moved)};
+  }
+  co_return co_await copy_pieces(r, w, std::move(o.progress), passes_on);
+}
+
+}  // namespace
+
+task<copied> copy_stream(reader& from, writer& to, std::function<void(std::uint64_t)> progress) {
+  return copy_pieces(from, to, std::move(progress), false);
 }
 
 task<copied> copy_stream(file& from, file& to, copy_stream_options options) {

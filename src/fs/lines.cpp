@@ -8,8 +8,13 @@
 //   found     a part is complete: `length` bytes at the reader's position, and `closing` for the
 //             delimiter. It is taken, and becomes a view, when the await resumes
 //   given     the view points into a piece: into the reader's first, or, where that is used up,
-//             into `held`; or into `joined`, a copy of a part that spans pieces
+//             into `held`; or into `joined`, a copy of a part that spans pieces. The delimiter may
+//             lie in the piece behind, which is not held
 //   skipping  the part was too long and is reported: its bytes go as they come, up to a delimiter
+//
+// What was found or scanned counts from `from_position`. Between two calls the reader may be used
+// directly, also after a call that was dropped: it is somewhere else then, and the search begins
+// anew.
 //
 // The task that fetches more has a share of this state, which has one of the reader's.
 
@@ -31,6 +36,7 @@ struct splitter_state : std::enable_shared_from_this<splitter_state> {
   bool cut_cr = false;
   std::size_t max_length = 0;
 
+  std::uint64_t from_position = 0;  // where the reader was when the search began
   std::size_t scanned = 0;
   std::size_t length = 0;
   std::size_t closing = 0;
@@ -56,6 +62,11 @@ struct splitter_state : std::enable_shared_from_this<splitter_state> {
 
 // Whether a whole part is there. Looks at no byte twice.
 bool splitter_state::find() noexcept {
+  if (from_position != from->position) {
+    from_position = from->position;
+    scanned = 0;
+    found = false;
+  }
   if (found) return true;  // by a call that was dropped
   std::size_t before = 0;  // bytes of the pieces before this one
   for (const auto& piece : from->have) {
@@ -139,7 +150,12 @@ std::optional<std::string_view> splitter_state::give() {
     for (const auto& piece : from->have) joined += piece.text().substr(0, length - joined.size());
     part = joined;
   }
-  use(length + closing);
+  if (length != 0 && length == from->have.front().size() && closing != 0) {
+    use(length);
+    (void)from->used(closing);
+  } else {
+    use(length + closing);
+  }
   if (cut_cr && closing != 0 && part.ends_with('\r')) part.remove_suffix(1);
   found = false;
   scanned = 0;
@@ -162,7 +178,9 @@ splitter::splitter(reader& from, char delimiter, split_options options, bool cut
 std::uint64_t splitter::offset() const noexcept { return state_->offset; }
 std::uint64_t splitter::count() const noexcept { return state_->count; }
 
-bool splitter::attempt::try_now() noexcept { return !of->skipping && of->find(); }
+bool splitter::attempt::try_now() noexcept {
+  return !of->skipping && !of->from->busy && of->find();
+}
 task<> splitter::attempt::slowly() { return of->fetch(of->shared_from_this()); }
 std::optional<std::string_view> splitter::attempt::value() { return of->give(); }
 

@@ -18,17 +18,40 @@ namespace {
 
 constexpr unsigned patience = 8;  // how long the window waits before it falls
 
+// A request as a result, and whether it was answered inline: others' are while it waits.
+template <class Awaiter>
+struct watched_awaiter {
+  Awaiter inner;
+  bool* at_once;
+  bool await_ready() {
+    const auto hits = running_core().inline_hits;
+    const bool ready = inner.await_ready();
+    *at_once = running_core().inline_hits != hits;
+    return ready;
+  }
+  auto await_suspend(std::coroutine_handle<> h) { return inner.await_suspend(h); }
+  auto await_resume() { return inner.await_resume(); }
+};
+struct watched_request {
+  result_operation<fs::rw_operation<fs::locking>> request;
+  bool* at_once;
+  auto operator co_await() && {
+    using awaiter = decltype(std::move(request).operator co_await());
+    return watched_awaiter<awaiter>{std::move(request).operator co_await(), at_once};
+  }
+};
+
 task<reader_state::answer> read_once(file_ref file, buffer into, std::uint64_t at, std::size_t size,
                                      fs::io_lane lane) {
   reader_state::answer a;
-  const auto hits = running_core().inline_hits;
   auto request = fs::request_on(file, direction::read, into, 0, size, at);
   result<std::size_t> n = std::size_t{0};
-  if (lane)
+  if (lane) {
     n = co_await as_result(lane.run(std::move(request)));
-  else
-    n = co_await as_result(std::move(request));
-  a.at_once = running_core().inline_hits != hits;
+  } else {
+    watched_request watched{as_result(std::move(request)), &a.at_once};
+    n = co_await std::move(watched);
+  }
   if (n)
     a.count = *n;
   else
@@ -124,6 +147,11 @@ task<bool> reader_state::acquire() {
     forget_flight();
     throw io_error(*std::move(a.failure));
   }
+  // Behind a skip: a read that ended before the position says nothing of what is there now.
+  if (at < aligned_down(filled) && a.count <= filled - at) {
+    const bool more = co_await acquire();
+    co_return more;
+  }
   at_once = a.at_once ? at_once + 1 : 0;
   if (at_once >= patience && !waits) {
     window = 0;
@@ -136,16 +164,19 @@ task<bool> reader_state::acquire() {
 
 buffer reader_state::take(std::size_t n) {
   piece& first = have.front();
-  if (first.begin != 0) first.bytes = first.bytes.split_off(std::exchange(first.begin, 0));
-  position += std::min(n, first.size());
+  if (first.begin != 0) {
+    first.bytes = first.bytes.split_off(first.begin);  // may throw: nothing has changed then
+    first.begin = 0;
+  }
   buffer given;
   if (n >= first.size()) {
     given = std::move(first.bytes);
     have.pop_front();
-    return given;
+  } else {
+    buffer rest = first.bytes.split_off(n);
+    given = std::exchange(first.bytes, std::move(rest));
   }
-  buffer rest = first.bytes.split_off(n);
-  given = std::exchange(first.bytes, std::move(rest));
+  position += given.size();
   return given;
 }
 

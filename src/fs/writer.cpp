@@ -38,6 +38,7 @@ struct writer_state : std::enable_shared_from_this<writer_state> {
   bool stream = false;
   bool at_end = false;  // where the file ends is to be asked first
   std::size_t memory_alignment = 1;
+  std::size_t alignment = 1;  // of offsets and sizes
   std::uint64_t offset = 0;
   std::uint64_t taken = 0;  // bytes handed over
   buffer collected;
@@ -59,6 +60,12 @@ struct writer_state : std::enable_shared_from_this<writer_state> {
   }
   void collect(std::span<const std::byte>& from) noexcept;
   task<> reap_to(std::size_t left);
+  /// Whether the device takes its bytes from where they lie, behind what was collected.
+  [[nodiscard]] bool takes(const buffer& b) const {
+    return alignment == 1 ||
+           (used % alignment == 0 && b.size() % alignment == 0 &&
+            reinterpret_cast<std::uintptr_t>(b.bytes().data()) % memory_alignment == 0);
+  }
   void begin(buffer b, std::size_t size);
   void begin_collected();
 };
@@ -130,9 +137,11 @@ using detail::writer_state;
 using shared_state = std::shared_ptr<writer_state>;
 
 constexpr const char* one_writes = "one task at a time writes to a writer";
+constexpr const char* is_closed = "nothing is written to a writer after its close; make another";
 
 task<> write_copy(shared_state s, std::span<const std::byte> bytes) {
   const one_at_a_time guard(s->busy, one_writes);
+  PARKRING_CHECK(s->file.get() != nullptr, is_closed);
   s->throw_if_failed();
   while (!bytes.empty()) {
     if (s->collected.empty()) s->collected = buffer(s->options.buffer_size, {s->memory_alignment});
@@ -145,6 +154,7 @@ task<> write_copy(shared_state s, std::span<const std::byte> bytes) {
 
 task<> write_buffer(shared_state s, buffer b) {
   const one_at_a_time guard(s->busy, one_writes);
+  PARKRING_CHECK(s->file.get() != nullptr, is_closed);
   s->throw_if_failed();
   if (s->used != 0) {
     co_await s->reap_to(s->options.in_flight - 1);
@@ -173,6 +183,7 @@ task<> write_all(shared_state s) {
 
 task<> write_all_and_close(shared_state s) {
   co_await write_all(s);
+  s->at_end = false;  // there is no file to ask any more, should it be closed again
   s->file.reset();
   if (s->own) co_await std::move(s->own).close();
 }
@@ -189,6 +200,7 @@ shared_state make_state(file& to, const writer_options& options) {
   if (s->stream || f.appends) s->options.in_flight = 1;
   s->at_end = options.append && !s->stream;
   s->memory_alignment = f.memory_alignment;
+  s->alignment = f.offset_alignment;
   s->offset = s->stream ? 0 : options.offset;
   return s;
 }
@@ -211,7 +223,7 @@ task<> writer::attempt::slowly() { return write_copy(to->shared_from_this(), byt
 task<> writer::write(buffer bytes) {
   (void)std::as_const(bytes).bytes();  // fails here where they are locked
   constexpr std::size_t worth_a_write = std::size_t{1} << 14;
-  if (bytes.size() < std::min(worth_a_write, state_->options.buffer_size))
+  if (bytes.size() < std::min(worth_a_write, state_->options.buffer_size) || !state_->takes(bytes))
     return write_small(state_, std::move(bytes));
   return write_buffer(state_, std::move(bytes));
 }

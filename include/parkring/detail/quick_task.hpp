@@ -6,6 +6,7 @@
 #pragma once
 
 #include <coroutine>
+#include <expected>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -13,6 +14,7 @@
 
 #include <parkring/detail/core.hpp>
 #include <parkring/detail/waiter.hpp>
+#include <parkring/error.hpp>
 #include <parkring/task.hpp>
 
 namespace parkring::detail {
@@ -52,6 +54,19 @@ class quick_awaiter : waiter {
   auto await_resume() {
     if (waits_) slow_.await_resume();
     return try_.value();
+  }
+  /// As a value, for `as_result`.
+  result<decltype(std::declval<Try&>().value())> await_outcome() {
+    try {
+      if constexpr (std::is_void_v<decltype(try_.value())>) {
+        await_resume();
+        return {};
+      } else {
+        return await_resume();
+      }
+    } catch (const io_error& e) {
+      return std::unexpected(e.error());
+    }
   }
 
  private:

@@ -38,8 +38,9 @@ struct copied {
 /// Copies a file, a range of it, or what a stream gives, to another.
 ///
 /// Between a pipe and anything else on a Linux kernel, bytes move inside the kernel (splice(2)),
-/// where it can do that; else pieces are read and written as they are. A source that ends before
-/// the range does, or is cut shorter meanwhile, is no error: `missing` says so.
+/// where it can do that; else pieces are read and written as they are. What a stream has given is
+/// passed on before more of it is waited for, unless it goes to direct I/O. A source that ends
+/// before the range does, or is cut shorter meanwhile, is no error: `missing` says so.
 ///
 /// *Completes when* everything is written; not yet durable. *Owns* references to the files.
 /// *Thread*: the files' runtime. *Drop*: a part of it may be copied, writes under way are finished;
