@@ -53,6 +53,7 @@ ACCEPTED = {
     ("park", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("buf", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("fs", "src/kernel/abi.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
+    ("fs", "src/kernel/open_how.hpp"): "docs/decisions/0013-abi-header-is-vocabulary.md",
     ("fs", "src/kernel/file_calls.hpp"): "docs/decisions/0048-calls-beside-the-ring.md",
     ("exec", "buf"): "docs/decisions/0014-exec-owns-the-buffer-pool.md",
     ("include/parkring/detail/roaming_task.hpp", "include/parkring/event.hpp"):

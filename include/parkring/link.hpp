@@ -95,12 +95,14 @@ class chain_awaiter : op_waiter {
     return std::move(*all);
   }
   std::expected<value_type, error> await_outcome() {
-    if (too_long_)
-      return std::unexpected(error(E2BIG, "link", std::to_string(length) + " requests",
-                                   "a chain must fit into the submission queue; raise "
-                                   "runtime_options::entries"));
+    if (too_long_) return std::unexpected(too_long_error());
     if (answer == -ENOMEM) return std::unexpected(error(ENOMEM, "link", "", "nothing was run"));
     return outcome(parts_, std::tuple<>());
+  }
+
+  /// What became of each part.
+  std::tuple<result<typename Operations::value_type>...> each_outcome() {
+    return outcomes(parts_, std::tuple<>());
   }
 
  private:
@@ -144,6 +146,30 @@ class chain_awaiter : op_waiter {
         return outcome(rest.tail, std::tuple_cat(std::move(done), std::tuple(std::move(*value))));
     }
   }
+  template <class Parts, class... Done>
+  auto outcomes(Parts& rest, std::tuple<Done...>&& done) {
+    if constexpr (sizeof...(Done) == length) {
+      return std::move(done);
+    } else {
+      using value =
+          typename std::tuple_element_t<sizeof...(Done), std::tuple<Operations...>>::value_type;
+      return outcomes(rest.tail,
+                      std::tuple_cat(std::move(done),
+                                     std::tuple<result<value>>(one<value>(rest, sizeof...(Done)))));
+    }
+  }
+  template <class Value, class Parts>
+  result<Value> one(Parts& rest, std::size_t at) {
+    if (too_long_) return std::unexpected(too_long_error());
+    if (answer == -ENOMEM) return std::unexpected(error(ENOMEM, "link", "", "nothing was run"));
+    if (refused_at_ && *refused_at_ != at)
+      rest.head.chain_waiter().answer = -ECANCELED;  // none was run
+    return rest.head.await_outcome();
+  }
+  static error too_long_error() {
+    return error(E2BIG, "link", std::to_string(length) + " requests",
+                 "a chain must fit into the submission queue; raise runtime_options::entries");
+  }
   // A later part was refused, so none was run: tell of that one.
   template <class Parts, class... Done>
   std::expected<value_type, error> skip(Parts& rest, std::tuple<Done...>&&) {
@@ -161,10 +187,39 @@ class chain_awaiter : op_waiter {
   bool too_long_ = false;
 };
 
+// The same, with what became of each part instead of the first failure.
+template <class... Operations>
+class chain_each_awaiter : chain_awaiter<Operations...> {
+  using whole = chain_awaiter<Operations...>;
+
+ public:
+  explicit chain_each_awaiter(Operations&&... o) : whole(std::move(o)...) {}
+  using whole::await_ready;
+  using whole::await_suspend;
+  auto await_resume() { return whole::each_outcome(); }
+};
+
+template <class... Operations>
+class [[nodiscard("a chain does nothing until it is awaited")]] chain_each_operation {
+ public:
+  explicit chain_each_operation(std::tuple<Operations...> && o) : operations_(std::move(o)) {}
+  auto operator co_await()&& {
+    return std::apply(
+        [](Operations&... o) { return chain_each_awaiter<Operations...>(std::move(o)...); },
+        operations_);
+  }
+
+ private:
+  std::tuple<Operations...> operations_;
+};
+
 template <class... Operations>
 class [[nodiscard("a chain does nothing until it is awaited")]] chain_operation {
  public:
   explicit chain_operation(Operations && ... o) : operations_(std::move(o)...) {}
+  /// What became of each part: a tuple of `result`s. A part that ended short has its count, one
+  /// that was not run has ECANCELED; so that a chain can be taken up where it ended.
+  auto each()&& { return chain_each_operation<Operations...>(std::move(operations_)); }
   auto operator co_await()&& {
     return std::apply(
         [](Operations&... o) { return chain_awaiter<Operations...>(std::move(o)...); },
@@ -190,6 +245,8 @@ concept chainable = requires(operation_awaiter<O>& a) {
 /// durable. Never served inline. The kernel keeps the order (IOSQE_IO_LINK), in one submission, as
 /// far as it can be trusted to: what follows a sync or a change of names is handed over when that
 /// has succeeded, because Linux would run it after a failure too.
+/// `link(...).each()` gives what became of each part instead: which failed, which were short and by
+/// how much, and which were not run (ECANCELED).
 /// *Completes when* all have ended, with a tuple of their values (`std::monostate` for void).
 /// *Owns* what the requests own. *Thread*: inside a task. *Drop*: as each request; what has not
 /// begun is still run, in its turn, after a regular file's request before it that has. *Errors*:

@@ -1,6 +1,7 @@
 // What makes requests on a file from outside its class.
 #pragma once
 
+#include <parkring/fs/directory.hpp>
 #include <parkring/fs/file.hpp>
 
 #include "fs/file_state.hpp"
@@ -13,6 +14,7 @@ struct file_access {
     f.check_usable();
     return file_ref(*f.state_);
   }
+  [[nodiscard]] static file_ref ref(const fs::directory& d) { return ref(d.handle_); }
   /// The handle of a new file, which has its one reference.
   [[nodiscard]] static fs::file adopt(std::unique_ptr<file_state> state) noexcept {
     return fs::file(*state.release());

@@ -69,6 +69,15 @@ const record_type close_type = {
     .cancel_when_dropped = &never,
 };
 
+void close_later(base::owned_fd fd) noexcept {
+  if (this_thread_core == nullptr) return;
+  auto& ops = static_cast<exec::core&>(*this_thread_core).ops;
+  if (record* r = ops.acquire(close_type)) {
+    r->emplace<close_payload>(std::move(fd));
+    ops.submit(*r, nullptr);
+  }
+}
+
 void close_unreferenced(file_state_base& base) noexcept {
   const std::unique_ptr<file_state> file(&state_of(base));
   far_close* const far = std::exchange(file->far_closer, nullptr);

@@ -88,6 +88,9 @@ struct close_payload {
 };
 extern const record_type close_type;
 
+/// Closes a descriptor by a request that nobody waits for; where no runtime runs, in place.
+void close_later(base::owned_fd fd) noexcept;
+
 inline file_state& state_of(file_state_base& base) noexcept {
   return static_cast<file_state&>(base);
 }

@@ -7,6 +7,7 @@
 
 #include "exec/core.hpp"
 #include "fs/file_state.hpp"
+#include "fs/path_requests.hpp"
 #include "kernel/abi.hpp"
 
 namespace parkring {
@@ -20,30 +21,6 @@ struct open_payload {
   int flags;
   std::uint32_t mode;
 };
-
-int flags_of(const fs::open_options& o) noexcept {
-  int flags = O_CLOEXEC;
-  switch (o.access) {
-    case fs::access::read:
-      flags |= O_RDONLY;
-      break;
-    case fs::access::write:
-      flags |= O_WRONLY;
-      break;
-    case fs::access::read_write:
-      flags |= O_RDWR;
-      break;
-  }
-  if (o.creation != fs::creation::never) flags |= O_CREAT;
-  if (o.creation == fs::creation::must_be_new) flags |= O_EXCL;
-  if (o.truncate) flags |= O_TRUNC;
-  if (o.append) flags |= O_APPEND;
-  if (o.direct) flags |= O_DIRECT;
-  if (o.noatime) flags |= O_NOATIME;
-  if (o.data_sync) flags |= O_DSYNC;
-  if (!o.follow_link) flags |= O_NOFOLLOW;
-  return flags;
-}
 
 const record_type open_type = {
     .name = "open",
@@ -87,7 +64,7 @@ void open_request::start(op_waiter& w) noexcept {
   record* r = core.ops.acquire(open_type);
   if (r == nullptr) return core.ops.starve(w);
   try {
-    r->emplace<open_payload>(path, flags_of(options), options.mode);
+    r->emplace<open_payload>(path, fs::open_flags(options), options.mode);
   } catch (const std::bad_alloc&) {
     core.ops.release_unused(*r);
     w.answer = -ENOMEM;
@@ -206,6 +183,30 @@ error open_request::failure(int number) const {
 }
 
 }  // namespace detail
+
+int fs::open_flags(const open_options& o) noexcept {
+  int flags = O_CLOEXEC;
+  switch (o.access) {
+    case access::read:
+      flags |= O_RDONLY;
+      break;
+    case access::write:
+      flags |= O_WRONLY;
+      break;
+    case access::read_write:
+      flags |= O_RDWR;
+      break;
+  }
+  if (o.creation != creation::never) flags |= O_CREAT;
+  if (o.creation == creation::must_be_new) flags |= O_EXCL;
+  if (o.truncate) flags |= O_TRUNC;
+  if (o.append) flags |= O_APPEND;
+  if (o.direct) flags |= O_DIRECT;
+  if (o.noatime) flags |= O_NOATIME;
+  if (o.data_sync) flags |= O_DSYNC;
+  if (!o.follow_link) flags |= O_NOFOLLOW;
+  return flags;
+}
 
 fs::open_operation fs::open(const std::filesystem::path& path, const open_options& options) {
   return open_operation(detail::open_request{path.native(), options});

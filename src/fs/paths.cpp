@@ -12,18 +12,19 @@
 // it, it ends there, as it does when the runtime's end cancels it.
 
 #include <fcntl.h>
+#include <stdio.h>  // RENAME_NOREPLACE
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <utility>
 
-#include <parkring/as_result.hpp>
 #include <parkring/fs/paths.hpp>
 
 #include "base/owned_fd.hpp"
 #include "exec/core.hpp"
 #include "fs/file_state.hpp"
 #include "fs/path_error.hpp"
+#include "fs/path_requests.hpp"
 #include "kernel/abi.hpp"
 
 namespace parkring {
@@ -61,7 +62,12 @@ struct path_payload {
   path_action action;
   std::uint32_t mode;
   shared_names names;
+  file_ref first_at, second_at;
 };
+
+int descriptor_of(const file_ref& at) noexcept {
+  return at.get() != nullptr ? state_of(*at.get()).fd.get() : AT_FDCWD;
+}
 
 const char* name_of(path_action action) noexcept {
   switch (action) {
@@ -75,20 +81,24 @@ const char* name_of(path_action action) noexcept {
       return "create_directory";
     case path_action::link:
       return "link";
+    case path_action::symlink:
+      return "symlink";
   }
   return "path";
 }
 
 void prepare_path(record& r, abi::sqe& e) noexcept {
   const auto& p = r.as<path_payload>();
-  e.fd = AT_FDCWD;
+  e.fd = descriptor_of(p.first_at);
   e.addr = address_of(p.names->first);
   switch (p.action) {
     case path_action::rename:
+      e.rename_flags = p.mode;
+      [[fallthrough]];
     case path_action::link:
       e.opcode = p.action == path_action::rename ? abi::op_renameat : abi::op_linkat;
       e.addr2 = address_of(p.names->second);
-      e.len = static_cast<std::uint32_t>(AT_FDCWD);  // where the second name starts from
+      e.len = static_cast<std::uint32_t>(descriptor_of(p.second_at));
       break;
     case path_action::remove:
     case path_action::remove_directory:
@@ -99,7 +109,19 @@ void prepare_path(record& r, abi::sqe& e) noexcept {
       e.opcode = abi::op_mkdirat;
       e.len = p.mode;
       break;
+    case path_action::symlink:
+      e.opcode = abi::op_symlinkat;
+      e.fd = descriptor_of(p.second_at);
+      e.addr2 = address_of(p.names->second);
+      break;
   }
+}
+
+// "a, b", "a, b in /data", "a in /data, b in /other".
+std::string subject_of(const path_names& names, const file_ref& first, const file_ref& second) {
+  if (first.get() == second.get() || names.second.empty()) return fs::shown_at(first.get(), &names);
+  const path_names one{names.first, {}}, other{names.second, {}};
+  return fs::shown_at(first.get(), &one) + ", " + fs::shown_at(second.get(), &other);
 }
 
 const record_type path_type = {
@@ -114,7 +136,8 @@ const record_type path_type = {
     .describe =
         [](const record& r, std::string& out) {
           const auto& p = r.as<path_payload>();
-          out += std::string(name_of(p.action)) + "(" + fs::shown(*p.names) + ")";
+          out += std::string(name_of(p.action)) + "(" +
+                 subject_of(*p.names, p.first_at, p.second_at) + ")";
         },
     .has_effect = true,
     .breaks_chain = false,
@@ -208,11 +231,14 @@ const record_type path_size_type = {
     .breaks_chain = false,
 };
 
-std::string advice_for(int number, path_action action, bool has_nul) {
-  const bool creates = action == path_action::create_directory || action == path_action::link;
+std::string advice_for(int number, path_action action, std::uint32_t mode, bool has_nul) {
+  const bool creates = action == path_action::create_directory || action == path_action::link ||
+                       action == path_action::symlink;
+  const bool renames = action == path_action::rename;
   switch (number) {
     case EEXIST:
-      if (creates) return "the name is taken; remove what has it, or choose another";
+      if (creates || (renames && mode == RENAME_NOREPLACE))
+        return "the name is taken; remove what has it, or choose another";
       [[fallthrough]];
     case ENOTEMPTY:
       return "the directory is not empty; remove what is in it first";
@@ -225,15 +251,21 @@ std::string advice_for(int number, path_action action, bool has_nul) {
       if (action == path_action::remove_directory)
         return "this is no directory, or a part of the path is not; files go with remove";
       break;
+    case ENOENT:
+      if (renames && mode == RENAME_EXCHANGE) return "both names must be there to be exchanged";
+      if (action == path_action::symlink)
+        return "a directory above the name is missing, or the target is empty";
+      break;
     case EPERM:
       if (action == path_action::link)
         return "a directory has one name, only files are linked; and the system may forbid it for "
                "files of other users (fs.protected_hardlinks)";
       break;
     case EINVAL:
-      if (!has_nul && action == path_action::rename)
-        return "a directory cannot be moved into itself";
-      break;
+      if (has_nul || !renames) break;
+      return mode == 0 ? "a directory cannot be moved into itself"
+                       : "a directory cannot be moved into itself; or the file system can only "
+                         "replace what has the name";
     default:
       break;
   }
@@ -243,12 +275,16 @@ std::string advice_for(int number, path_action action, bool has_nul) {
 }  // namespace
 
 bool path_request::ready(op_waiter& w) noexcept {
-  return refuse_nul(names->first, w) || refuse_nul(names->second, w);
+  int refused = fs::refusal(first_at.get(), names.get());
+  if (refused == 0) refused = fs::refusal(second_at.get(), nullptr);
+  if (refused != 0) w.answer = -refused;
+  return refused != 0;
 }
 
 record* path_request::make(op_waiter&) noexcept {
   record* r = exec::this_core().ops.acquire(path_type);
-  if (r != nullptr) r->emplace<path_payload>(action, mode, names);
+  if (r != nullptr)
+    r->emplace<path_payload>(action, mode, names, first_at.share(), second_at.share());
   return r;
 }
 
@@ -260,8 +296,8 @@ void path_request::start(op_waiter& w) noexcept {
 }
 
 error path_request::failure(int number) const {
-  return {number, name_of(action), fs::shown(*names),
-          advice_for(number, action, fs::has_nul(*names))};
+  return {number, name_of(action), subject_of(*names, first_at, second_at),
+          advice_for(number, action, mode, fs::has_nul(*names))};
 }
 
 bool sync_directory_request::ready(op_waiter& w) noexcept { return refuse_nul(names->first, w); }
@@ -297,6 +333,19 @@ error path_size_request::failure(int number) const {
 }  // namespace detail
 
 namespace fs {
+
+std::uint32_t rename_flags(rename_mode mode) noexcept {
+  switch (mode) {
+    case rename_mode::replace:
+      break;
+    case rename_mode::no_replace:
+      return RENAME_NOREPLACE;
+    case rename_mode::exchange:
+      return RENAME_EXCHANGE;
+  }
+  return 0;
+}
+
 namespace {
 
 using detail::path_action;
@@ -309,8 +358,12 @@ path_operation on_names(path_action action, const std::filesystem::path& first,
 
 }  // namespace
 
-path_operation rename(const std::filesystem::path& from, const std::filesystem::path& to) {
-  return on_names(path_action::rename, from, to);
+path_operation rename(const std::filesystem::path& from, const std::filesystem::path& to,
+                      rename_mode mode) {
+  return on_names(path_action::rename, from, to, rename_flags(mode));
+}
+path_operation symlink(const std::filesystem::path& target, const std::filesystem::path& name) {
+  return on_names(path_action::symlink, target, name);
 }
 path_operation remove(const std::filesystem::path& path) {
   return on_names(path_action::remove, path);
@@ -335,14 +388,6 @@ path_size_operation file_size(const std::filesystem::path& path) {
   auto status = std::make_shared<detail::path_status>();
   status->path = path.native();
   return path_size_operation({std::move(status)});
-}
-
-task<bool> exists(std::filesystem::path path) {
-  const auto size = co_await as_result(fs::file_size(path));
-  if (size) co_return true;
-  const error& e = size.error();
-  if (e.number() == ENOENT || e.number() == ENOTDIR) co_return false;
-  throw io_error(error(e.number(), "exists", e.subject(), e.advice()));
 }
 
 }  // namespace fs

@@ -44,6 +44,9 @@ class system_calls final : public file_calls {
   }
   int close(int fd) noexcept override { return base::close_descriptor(fd); }
   int duplicate(int fd) noexcept override { return answer(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+  int reopen(int fd, int flags) noexcept override {
+    return answer(::open(path_of_descriptor(fd).text, flags | O_CLOEXEC));
+  }
   int stat(int at, const char* path, int flags, unsigned mask,
            struct statx& out) noexcept override {
     return answer(::statx(at, path, flags, mask, &out));

@@ -47,6 +47,9 @@ class file_calls {
   /// Another descriptor of the same open file, which a job keeps while the file may close. Never
   /// blocks.
   virtual int duplicate(int fd) noexcept = 0;
+  /// The file that is open as `fd`, opened anew: an open file of its own, with its own position and
+  /// locks. -ENOENT where a real system shows no /proc.
+  virtual int reopen(int fd, int flags) noexcept = 0;
   /// statx(2).
   virtual int stat(int at, const char* path, int flags, unsigned mask,
                    struct statx& out) noexcept = 0;

@@ -235,7 +235,8 @@ bool backend::may_be_half_way(const operation& op) const noexcept {
     case abi::op_linkat:
       return true;
     case abi::op_openat:
-      return (e.open_flags & (O_CREAT | O_TRUNC)) != 0;
+    case abi::op_openat2:
+      return (opening_of(e).flags & (O_CREAT | O_TRUNC)) != 0;
     default:
       return op.object.file && manner_of(e.opcode) == manner::file;
   }
@@ -258,7 +259,7 @@ void backend::cut() noexcept {
     std::int64_t result = manner_of(r.entry.opcode) == manner::path ? do_path(*op) : do_file(*op);
     if (result == must_wait) continue;
     // Nobody gets the descriptor.
-    if (r.entry.opcode == abi::op_openat && result >= 0)
+    if ((r.entry.opcode == abi::op_openat || r.entry.opcode == abi::op_openat2) && result >= 0)
       result = m_.table.close(static_cast<int>(result));
     m_.log(m_.steps(), trace_entry::kind::effect, abi::op_name(r.entry.opcode), r.number,
            op->object.subject, offset_of(*op), r.length, result);

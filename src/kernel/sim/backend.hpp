@@ -15,6 +15,7 @@
 
 #include "kernel/emulated/backend.hpp"
 #include "kernel/emulated/ring.hpp"
+#include "kernel/open_how.hpp"
 #include "kernel/sim/machine.hpp"
 #include "kernel/sim/operation.hpp"
 
@@ -45,6 +46,9 @@ class backend final : public emulated::backend {
   /// The machine stops: what is under way is done all the same, or not.
   void cut() noexcept;
   [[nodiscard]] unsigned life() const noexcept { return life_; }
+
+  /// What OPENAT and OPENAT2 ask for; nothing where the latter does not say.
+  [[nodiscard]] static abi::open_how opening_of(const abi::sqe& e) noexcept;
 
  private:
   friend struct operation;

@@ -157,6 +157,10 @@ std::int64_t backend::do_path(operation& op) {
   }
   const char* const path = path_at(e.addr);
   switch (e.opcode) {
+    case abi::op_openat2:
+      if (e.len < sizeof(abi::open_how)) return -EINVAL;
+      if (e.addr2 == 0) return -EFAULT;
+      [[fallthrough]];
     case abi::op_openat:
       return open_path(op, from, path);
     case abi::op_statx: {
@@ -194,15 +198,25 @@ std::int64_t backend::do_path(operation& op) {
   }
 }
 
+abi::open_how backend::opening_of(const abi::sqe& e) noexcept {
+  if (e.opcode == abi::op_openat) return {e.open_flags, e.len, 0};
+  if (e.addr2 == 0 || e.len < sizeof(abi::open_how)) return {};
+  return *reinterpret_cast<const abi::open_how*>(e.addr2);
+}
+
 std::int64_t backend::open_path(operation& op, open_file* from, const char* path) {
-  const abi::sqe& e = op.what->entry;
-  const int flags = static_cast<int>(e.open_flags);
+  const abi::open_how how = opening_of(op.what->entry);
+  const int flags = static_cast<int>(how.flags);
+  const bool beneath = how.resolve == abi::resolve_beneath;
+  if (how.resolve != 0 && !beneath) return -EINVAL;
+  const bool creates = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+  if (op.what->entry.opcode == abi::op_openat2 && how.mode != 0 && !creates) return -EINVAL;
   const auto open_end = [&](const ref<pipe>& p) {
     op.object.stream = open_pipe(m_.net.all(), p, flags & O_ACCMODE);
     return finish_open_pipe(op);
   };
   if (op.object.stream) return finish_open_pipe(op);  // has waited for the other end
-  if (const int fd = descriptor_in(path); fd >= 0) {
+  if (const int fd = descriptor_in(path); fd >= 0 && !beneath) {
     const open_object* const found = m_.table.find(fd);
     if (found == nullptr) return -ENOENT;
     pipe* const p = found->stream ? found->stream->as_pipe() : nullptr;
@@ -210,7 +224,8 @@ std::int64_t backend::open_path(operation& op, open_file* from, const char* path
     return open_end(ref<pipe>(p));
   }
   open_ref opened;
-  const int answer = m_.files.open(from, path, flags, e.len, opened);
+  const int answer =
+      m_.files.open(from, path, flags, static_cast<unsigned>(how.mode), opened, beneath);
   if (answer < 0) return answer;
   if (!opened->node->is_fifo() || opened->by_path())
     return give_descriptor({{}, std::move(opened), op.object.subject});
@@ -221,7 +236,7 @@ std::int64_t backend::open_path(operation& op, open_file* from, const char* path
 
 // Opening one end waits for the other, as fifo(7) tells.
 std::int64_t backend::finish_open_pipe(operation& op) {
-  const int flags = static_cast<int>(op.what->entry.open_flags);
+  const int flags = static_cast<int>(opening_of(op.what->entry).flags);
   if (!op.object.stream->as_pipe()->both_ends_open()) {
     if ((flags & O_NONBLOCK) == 0) return must_wait;
     if ((flags & O_ACCMODE) == O_WRONLY) return -ENXIO;
@@ -235,6 +250,7 @@ void backend::describe(operation& op) noexcept {
   const abi::sqe& e = r.entry;
   switch (e.opcode) {
     case abi::op_openat:
+    case abi::op_openat2:
       if (e.addr == 0) break;
       if (const int fd = descriptor_in(path_at(e.addr)); fd >= 0) {
         // Not by its number, which depends on which other worlds there are.

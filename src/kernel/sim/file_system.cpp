@@ -12,8 +12,10 @@ namespace {
 constexpr std::size_t longest_journal = 4096;  // then the older half is written, as by a timer
 
 void set_time(struct statx_timestamp& stamp, std::int64_t ns) {
-  stamp.tv_sec = ns / 1'000'000'000;
-  stamp.tv_nsec = static_cast<std::uint32_t>(ns % 1'000'000'000);
+  constexpr std::int64_t second = 1'000'000'000;
+  const std::int64_t rest = (ns % second + second) % second;  // also before 1970
+  stamp.tv_sec = (ns - rest) / second;
+  stamp.tv_nsec = static_cast<std::uint32_t>(rest);
 }
 
 void fill(const inode& node, struct statx& s) {

@@ -71,7 +71,11 @@ class file_system {
   void set_now(std::int64_t nanoseconds) noexcept { now_ = nanoseconds; }
 
   // Names. `at` is the directory that relative paths start from; null: the root.
-  int open(open_file* at, std::string_view path, int flags, unsigned mode, open_ref& result);
+  /// `beneath`: not out of `at`, as openat2(2) with RESOLVE_BENEATH.
+  int open(open_file* at, std::string_view path, int flags, unsigned mode, open_ref& result,
+           bool beneath = false);
+  /// The same file once more, as a new open file.
+  int reopen(open_file& file, int flags, open_ref& result);
   int mkdir(open_file* at, std::string_view path, unsigned mode);
   /// A name for a pipe; the pipe itself is the machine's, which knows it by the inode's number.
   int mkfifo(open_file* at, std::string_view path, unsigned mode);
@@ -150,10 +154,11 @@ class file_system {
   // not.
   enum class follow : std::uint8_t { never, with_slash, always, create };
 
-  int walk(open_file* at, std::string_view path, follow last, place& result);
+  int walk(open_file* at, std::string_view path, follow last, place& result, bool beneath = false);
   int find(open_file* at, std::string_view path, follow last, place& result);
   int find_here(open_file* at, std::string_view path, bool follows, inode*& result);
   int make(place& where, std::uint32_t mode, inode*& result);
+  int make_nameless(std::uint32_t mode, inode*& result);
   int rename_checked(place& from, place& to, unsigned flags);
   void unlink_entry(inode& directory, const std::string& name);
   bool removed(const inode& directory) const noexcept {

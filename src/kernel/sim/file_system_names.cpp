@@ -8,23 +8,28 @@
 
 namespace parkring::kernel::sim {
 
-// A new inode with its first name.
-int file_system::make(place& where, std::uint32_t mode, inode*& result) {
-  inode& directory = *where.directory;
-  if (removed(directory)) return -ENOENT;
+int file_system::make_nameless(std::uint32_t mode, inode*& result) {
   if (live_ >= options_.inodes) return -ENOSPC;
   auto node = std::make_unique<inode>();
   node->number = inodes_.size() + 1;
   node->mode = mode;
-  node->links = S_ISDIR(mode) ? 2 : 1;
   node->born = node->accessed = node->modified = node->changed = now_;
-  if (node->is_directory()) {
-    node->parent = &directory;
-    ++directory.links;
-  }
   result = node.get();
   ++live_;
   inodes_.push_back(std::move(node));
+  return 0;
+}
+
+// A new inode with its first name.
+int file_system::make(place& where, std::uint32_t mode, inode*& result) {
+  inode& directory = *where.directory;
+  if (removed(directory)) return -ENOENT;
+  if (const int error = make_nameless(mode, result)) return error;
+  result->links = S_ISDIR(mode) ? 2 : 1;
+  if (result->is_directory()) {
+    result->parent = &directory;
+    ++directory.links;
+  }
   directory.entries.emplace(where.leaf, result);
   journal_.add({&directory, std::string(where.leaf), result, nullptr});
   touch(directory);
@@ -33,8 +38,9 @@ int file_system::make(place& where, std::uint32_t mode, inode*& result) {
 }
 
 int file_system::open(open_file* at, std::string_view path, int flags, unsigned mode,
-                      open_ref& result) {
-  if ((flags & O_TMPFILE) == O_TMPFILE) return -EOPNOTSUPP;
+                      open_ref& result, bool beneath) {
+  const bool nameless = (flags & O_TMPFILE) == O_TMPFILE;
+  if (nameless && ((flags & O_ACCMODE) == O_RDONLY || (flags & O_CREAT) != 0)) return -EINVAL;
   if ((flags & O_PATH) != 0) flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   const bool create = (flags & O_CREAT) != 0;
   if (create && (flags & O_DIRECTORY) != 0) return -EINVAL;
@@ -43,7 +49,17 @@ int file_system::open(open_file* at, std::string_view path, int flags, unsigned 
   const follow last = !nofollow ? create ? follow::create : follow::always
                       : create  ? follow::never
                                 : follow::with_slash;
-  if (const int error = walk(at, path, last, where)) return error;
+  if (const int error = walk(at, path, last, where, beneath)) return error;
+  if (nameless) {
+    if (where.found == nullptr) return -ENOENT;
+    if (!where.found->is_directory()) return -ENOTDIR;
+    if (removed(*where.found)) return -ENOENT;
+    inode* file = nullptr;
+    if (const int error = make_nameless(S_IFREG | (mode & 07777), file)) return error;
+    file->linkable = (flags & O_EXCL) == 0;
+    result = opened(*file, flags & ~O_TMPFILE);
+    return 0;
+  }
   if (create && where.last == place::name && where.slash) return -EISDIR;
   inode* node = where.found;
   bool made = false;
@@ -66,6 +82,14 @@ int file_system::open(open_file* at, std::string_view path, int flags, unsigned 
     if ((flags & O_TRUNC) != 0 && !made && !node->is_fifo()) truncate(*node, 0);
   }
   result = opened(*node, flags);
+  return 0;
+}
+
+int file_system::reopen(open_file& file, int flags, open_ref& result) {
+  if (!file.alive()) return -EIO;
+  if (file.node->is_symlink()) return -ELOOP;
+  if (file.node->is_directory() && (flags & O_ACCMODE) != O_RDONLY) return -EISDIR;
+  result = opened(*file.node, flags);
   return 0;
 }
 
@@ -118,9 +142,10 @@ int file_system::link(open_file* from_at, std::string_view from, open_file* to_a
   if (where.slash) return -ENOENT;
   if (removed(*where.directory)) return -ENOENT;
   if (node->is_directory()) return -EPERM;
-  if (node->links == 0) return -ENOENT;
+  if (node->links == 0 && !node->linkable) return -ENOENT;
   if (node->links >= 65000) return -EMLINK;
   ++node->links;
+  node->linkable = false;
   node->changed = now_;
   where.directory->entries.emplace(where.leaf, node);
   journal_.add({where.directory, std::string(where.leaf), node, nullptr});

@@ -18,15 +18,18 @@ std::string_view without_slashes(std::string_view path) {
 }  // namespace
 
 // Leads to the last name, which need not exist: `found` may be null.
-int file_system::walk(open_file* at, std::string_view path, follow last, place& result) {
+int file_system::walk(open_file* at, std::string_view path, follow last, place& result,
+                      bool beneath) {
   if (path.empty()) return -ENOENT;
   if (path.size() >= path_limit) return -ENAMETOOLONG;
+  if (beneath && path.front() == '/') return -EXDEV;
   inode* here = root_;
   if (path.front() != '/' && at != nullptr) {
     if (!at->alive()) return -EIO;
     if (!at->node->is_directory()) return -ENOTDIR;
     here = at->node;
   }
+  const inode* const start = here;
   std::string_view rest = without_slashes(path);
   for (unsigned links = 0;;) {
     if (rest.empty()) {  // "/", or a link to it
@@ -46,6 +49,7 @@ int file_system::walk(open_file* at, std::string_view path, follow last, place& 
       result.last = place::dot;
       next = here;
     } else if (component == "..") {
+      if (beneath && here == start) return -EXDEV;
       result.last = place::dot_dot;
       next = here == root_ ? root_ : here->parent;
     } else if (const auto entry = here->entries.find(component); entry != here->entries.end()) {
@@ -62,6 +66,7 @@ int file_system::walk(open_file* at, std::string_view path, follow last, place& 
       if (slash) expanded += '/';
       expanded += after;
       result.expanded.swap(expanded);
+      if (beneath && result.expanded.front() == '/') return -EXDEV;
       if (result.expanded.front() == '/') here = root_;
       rest = without_slashes(result.expanded);
       continue;

@@ -27,7 +27,8 @@ struct inode {
   std::uint32_t links = 0;
   std::uint32_t opened = 0;
   std::uint32_t pins = 0;
-  bool counted = true;  // against the limits of the disk; false once no program can reach it
+  bool linkable = false;  // it never had a name, and may be given one (O_TMPFILE)
+  bool counted = true;    // against the limits of the disk; false once no program can reach it
   std::int64_t born = 0, accessed = 0, modified = 0, changed = 0;  // nanoseconds of virtual time
 
   file_data data;             // of a regular file

@@ -103,6 +103,18 @@ int machine_file_calls::duplicate(int fd) noexcept {
   }
 }
 
+int machine_file_calls::reopen(int fd, int flags) noexcept {
+  call c{.what = {.kind = operation_kind::open, .name = "openat"}};
+  c.of.may_need_space = false;
+  return static_cast<int>(
+      on_file(fd, std::move(c), [&](open_file& f, const call& how) -> std::int64_t {
+        open_ref opened;
+        if (const int error = m_.files.reopen(f, flags | O_CLOEXEC, opened); error < 0)
+          return error;
+        return m_.table.add({{}, std::move(opened), how.subject});
+      }));
+}
+
 int machine_file_calls::stat(int at, const char* path, int flags, unsigned mask,
                              struct statx& out) noexcept {
   open_file* from = nullptr;

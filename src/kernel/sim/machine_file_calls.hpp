@@ -21,6 +21,7 @@ class machine_file_calls final : public file_calls {
   int open(int at, const char* path, int flags, unsigned mode) noexcept override;
   int close(int fd) noexcept override;
   int duplicate(int fd) noexcept override;
+  int reopen(int fd, int flags) noexcept override;
   int stat(int at, const char* path, int flags, unsigned mask, struct statx& out) noexcept override;
   std::int64_t read_entries(int fd, std::span<std::byte> out) noexcept override;
   std::int64_t read_link(int at, const char* path, std::span<char> out) noexcept override;

@@ -35,7 +35,8 @@ nature nature_of(file_system& files, const operation& op, operation_kind kind) {
   }
   switch (e.opcode) {
     case abi::op_openat:
-      n.may_need_space = (e.open_flags & O_CREAT) != 0;
+    case abi::op_openat2:
+      n.may_need_space = (backend::opening_of(e).flags & O_CREAT) != 0;
       break;
     case abi::op_ftruncate: {
       struct statx s {};

@@ -21,6 +21,7 @@ manner manner_of(unsigned opcode) noexcept {
     case abi::op_fadvise:
       return manner::file;
     case abi::op_openat:
+    case abi::op_openat2:
     case abi::op_close:
     case abi::op_statx:
     case abi::op_renameat:
@@ -69,6 +70,7 @@ operation_kind kind_of(unsigned opcode, bool of_stream) noexcept {
     case abi::op_fallocate:
       return operation_kind::resize;
     case abi::op_openat:
+    case abi::op_openat2:
     case abi::op_close:
       return operation_kind::open;
     case abi::op_statx:

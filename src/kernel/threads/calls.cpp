@@ -22,17 +22,13 @@
 #include <new>
 #include <string>
 
+#include "kernel/open_how.hpp"
 #include "kernel/threads/backend.hpp"
 #include "kernel/threads/file_identity.hpp"
 
 namespace parkring::kernel::threads {
 
 namespace {
-
-/// openat2(2)'s struct open_how.
-struct open_description {
-  std::uint64_t flags, mode, resolve;
-};
 
 struct call final : job {
   void run() override {
@@ -79,7 +75,7 @@ struct call final : job {
   bool has_second = false;
   std::string first;
   std::string second;
-  open_description how{};
+  abi::open_how how{};
   std::shared_ptr<held_file> file;
   std::shared_ptr<held_file> file2;
   base::owned_fd own;
