@@ -140,7 +140,9 @@ class run {
                          std::to_string(plan_.rounds) + ": " + current.who->name);
         if (!current.failure.empty()) continue;
         if (cached(what)) pages_->refresh();
-        const auto patience = milliseconds(static_cast<long>(slice * 10'000) + 5'000);
+        // A run on a tree goes to its end, after all that is dirty has gone to the disk.
+        const long at_least = what.tree ? 180'000 : 5'000;
+        const auto patience = milliseconds(static_cast<long>(slice * 10'000) + at_least);
         const outcome came = measure_in_child(*current.who, plan, plan_.cpu, patience);
         current.failure = came.failure;
         if (came.failure.empty()) current.rounds.push_back(came.figures);

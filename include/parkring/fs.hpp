@@ -9,6 +9,7 @@
 #include <parkring/fs/io_scheduler.hpp>
 #include <parkring/fs/lines.hpp>
 #include <parkring/fs/attributes.hpp>
+#include <parkring/fs/copy.hpp>
 #include <parkring/fs/directory.hpp>
 #include <parkring/fs/durable.hpp>
 #include <parkring/fs/extended_attributes.hpp>
@@ -31,3 +32,6 @@
 #include <parkring/fs/transfer_options.hpp>
 #include <parkring/fs/vectored.hpp>
 #include <parkring/fs/temporary.hpp>
+#include <parkring/fs/remove_all.hpp>
+#include <parkring/fs/temporary.hpp>
+#include <parkring/fs/walk.hpp>
