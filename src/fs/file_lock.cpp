@@ -22,8 +22,8 @@
 #include <parkring/blocking.hpp>
 #include <parkring/time.hpp>
 
-#include "fs/job_subject.hpp"
-#include "fs/path_error.hpp"
+#include "fs/path/job_subject.hpp"
+#include "fs/path/path_error.hpp"
 
 namespace parkring::fs {
 

@@ -10,8 +10,8 @@
 #include <new>
 #include <vector>
 
-#include "fs/job_subject.hpp"
-#include "fs/parting_job.hpp"
+#include "fs/path/job_subject.hpp"
+#include "fs/path/parting_job.hpp"
 
 namespace parkring {
 namespace detail {

@@ -7,7 +7,7 @@
 
 #include "exec/core.hpp"
 #include "fs/file_state.hpp"
-#include "fs/path_requests.hpp"
+#include "fs/path/path_requests.hpp"
 #include "kernel/abi.hpp"
 
 namespace parkring {

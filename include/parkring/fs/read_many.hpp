@@ -108,7 +108,7 @@ class read_part {
 
 namespace parkring::detail {
 
-/// What a stream and those that read for it share; see src/fs/many_reads.hpp.
+/// What a stream and those that read for it share; see src/fs/data/many_reads.hpp.
 class many_reads_ref {
  public:
   many_reads_ref() noexcept = default;
