@@ -85,7 +85,15 @@ class direct_file {
   /// background. *Errors*: `io_error`.
   [[nodiscard]] task<> truncate(std::uint64_t size);
 
-  /// The file itself, for syncs, hints and requests that are aligned already.
+  /// Closes the file once all writes have ended: `co_await std::move(f).close()`.
+  ///
+  /// *Completes when* the last request has ended and the descriptor is closed. *Owns* the file.
+  /// *Thread*: the file's runtime. *Drop*: the file closes all the same. *Errors*: `io_error`, as
+  /// `file::close`; who still waits to read or write gets EBADF.
+  [[nodiscard]] task<> close() &&;
+
+  /// The file itself, for syncs, hints and requests that are aligned already. It is not to be
+  /// closed or moved from: `close` does that.
   [[nodiscard]] file& handle() noexcept;
 
  private:

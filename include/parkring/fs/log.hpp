@@ -132,7 +132,8 @@ class log {
   ///
   /// *Completes when* that is durable: records before it are never given again, also when the log
   /// is opened anew. *Owns* nothing. *Thread*: inside a task. *Drop*: it may happen all the same.
-  /// *Errors*: as `append`; EINVAL for a position behind `durable_end`.
+  /// *Errors*: as `append`; EINVAL for a position behind `durable_end`. It is a record itself, so a
+  /// disk that has no room for a further file may refuse it (ENOSPC): free a little elsewhere then.
   [[nodiscard]] task<> truncate_before(lsn position);
 
   /// The records from `from` on that are durable, as a stream; from the first one without it.

@@ -10,7 +10,7 @@
 namespace parkring::fs {
 
 /// A place in a log: of a record, or of the end. Later records have greater ones, also when the
-/// log is opened again, and none is given twice.
+/// log is opened again. Only one that was never durable may be given again after a power cut.
 struct lsn {
   std::uint64_t value = 0;
   friend constexpr auto operator<=>(lsn, lsn) = default;
@@ -48,7 +48,6 @@ struct log_report {
   lsn end;    ///< the last good position: where the log goes on
   log_end why = log_end::clean;
   std::uint64_t cut = 0;       ///< bytes behind `end` that look like records
-  std::uint64_t records = 0;   ///< of the user's, from `first` on
   std::size_t segments = 0;    ///< files that hold them
   std::filesystem::path file;  ///< where `end` lies; empty: in none
   std::uint64_t offset = 0;    ///< and at which byte

@@ -81,6 +81,12 @@ constexpr std::uint64_t longest_bounce = std::uint64_t{1} << 20;
 // From so many aligned bytes on it pays to read or write the edges by requests of their own.
 constexpr std::uint64_t worth_splitting = std::uint64_t{128} << 10;
 
+[[nodiscard]] file_state_base& open_file_of(const direct_state& s) {
+  if (s.file.get() == nullptr)
+    throw io_error(error(EBADF, "direct_file", "", "it was closed meanwhile; open it again"));
+  return *s.file.get();
+}
+
 // The entry of a write; see above.
 class entered {
  public:
@@ -114,24 +120,24 @@ class entered {
 
 // Block devices have another size than that which statx(2) gives, and it does not change.
 task<> look_at_size(direct_state& s) {
-  if (state_of(*s.file.get()).kind == fs::file_kind::regular) s.size = co_await s.handle.size();
+  if (state_of(open_file_of(s)).kind == fs::file_kind::regular) s.size = co_await s.handle.size();
 }
 task<std::uint64_t> size_of_device(const direct_state& s) {
-  base::owned_fd fd(::fcntl(state_of(*s.file.get()).fd.get(), F_DUPFD_CLOEXEC, 0));
+  base::owned_fd fd(::fcntl(state_of(open_file_of(s)).fd.get(), F_DUPFD_CLOEXEC, 0));
   auto ask = [fd = std::move(fd)] { return ::lseek(fd.get(), 0, SEEK_END); };
   const off_t end = co_await blocking(std::move(ask));
   co_return end < 0 ? 0 : static_cast<std::uint64_t>(end);
 }
 
 [[noreturn]] void fail_stuck(const direct_state& s) {
-  throw io_error(error(EIO, "write_at", state_of(*s.file.get()).path.native(),
+  throw io_error(error(EIO, "write_at", state_of(open_file_of(s)).path.native(),
                        "the device takes no more bytes"));
 }
 
 void check_range(const direct_state& s, direction way, std::uint64_t offset, std::size_t count) {
   if (offset <= INT64_MAX && count <= INT64_MAX - offset) return;
   throw io_error(
-      fs::rw_error(EINVAL, state_of(*s.file.get()), way, ~std::uint64_t{0}, count, nullptr));
+      fs::rw_error(EINVAL, state_of(open_file_of(s)), way, ~std::uint64_t{0}, count, nullptr));
 }
 
 // Bytes of the caller's memory, in place. Gives how many were read: fewer at the end of the file.
@@ -141,7 +147,7 @@ task<std::size_t> straight(direct_state& s, direction way, buffer& part, std::si
   std::size_t done = 0;
   while (done < count) {
     fs::rw_operation<fs::locking> request(
-        fs::part_request(*s.file.get(), way, part, from + done, count - done, offset + done),
+        fs::part_request(open_file_of(s), way, part, from + done, count - done, offset + done),
         fs::locking{});
     ++(s.counts.*counted);
     const std::size_t n = co_await std::move(request);
@@ -304,12 +310,24 @@ task<> truncate_alone(state_ref s, std::uint64_t size) {
   const std::uint64_t begin = s->down(std::min(size, s->size));
   entered entry(*s);
   while (auto other = entry.enter(begin, UINT64_MAX, true)) co_await other->wait();
+  (void)open_file_of(*s);
   co_await s->handle.truncate(size);
   s->size = size;
 }
 task<> truncate_to(state_ref s, std::uint64_t size) {
   task<> whole = truncate_alone(std::move(s), size);
   co_await shield(std::move(whole));
+}
+
+// After all writes, also those that go on because they were dropped. Who comes later finds no file.
+task<> close_after_all(state_ref s) {
+  const auto alone = co_await s->extent.lock();
+  entered entry(*s);
+  while (auto other = entry.enter(0, UINT64_MAX, true)) co_await other->wait();
+  (void)open_file_of(*s);
+  s->file.reset();
+  fs::file handle = std::move(s->handle);
+  co_await std::move(handle).close();
 }
 
 // The caller's bytes, locked for as long as the part of the buffer exists.
@@ -366,6 +384,11 @@ struct direct_open {
 }  // namespace parkring::detail
 
 namespace parkring::fs {
+namespace {
+
+task<> shielded(task<> t) { co_await shield(std::move(t)); }
+
+}  // namespace
 
 bool direct_file::is_direct() const noexcept { return state_ != nullptr && state_->direct; }
 std::size_t direct_file::block() const noexcept {
@@ -398,6 +421,11 @@ task<> direct_file::write_at(const buffer& from, std::uint64_t offset, std::size
 task<> direct_file::truncate(std::uint64_t size) {
   PARKRING_CHECK(state_ != nullptr, "the file is empty or moved from; open it first");
   return detail::truncate_to(state_, size);
+}
+task<> direct_file::close() && {
+  PARKRING_CHECK(state_ != nullptr, "the file is empty or moved from; open it first");
+  task<> whole = detail::close_after_all(std::move(state_));
+  return shielded(std::move(whole));
 }
 
 task<direct_file> open_direct(std::filesystem::path path, open_options options) {

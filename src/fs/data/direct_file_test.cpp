@@ -231,6 +231,25 @@ TEST_F(DirectFile, what_was_written_by_its_handle_is_not_cut_off) {
   EXPECT_TRUE(content_of(dir_ / "new") == text.replace(100, 20, 20, 'x'));
 }
 
+TEST_F(DirectFile, closing_waits_for_a_dropped_write_and_who_comes_later_hears_of_it) {
+  auto body = [&]() -> task<> {
+    auto f = co_await open_direct(path_, rw);
+    const buffer bytes = filled("abc", {});
+    {
+      auto dropped = spawn(f.write_at(bytes, 100));
+      co_await yield();
+    }
+    auto late = f.write_at(bytes, 200);
+    co_await std::move(f).close();
+    const auto refused = co_await as_result(std::move(late));
+    EXPECT_TRUE(!refused && refused.error().number() == EBADF);
+    EXPECT_FALSE(f);
+    const std::string content = co_await read_file(path_);
+    EXPECT_EQ(content.substr(100, 3), "abc");
+  };
+  run(body());
+}
+
 TEST_F(DirectFile, bad_requests_say_why) {
   auto body = [&]() -> task<> {
     auto f = co_await open_direct(path_);

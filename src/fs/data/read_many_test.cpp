@@ -347,7 +347,7 @@ TEST_P(ReadMany, is_a_stream_as_any) {
     file f = co_await open(path_, options_);
     auto lengths =
         read_many(f, {{0, 10}, {size - 5, 10}, {size, 10}}, {.order = part_order::as_requested}) |
-        map([](read_part p) { return p.bytes().size(); });
+        parkring::map([](read_part p) { return p.bytes().size(); });
     const auto all = co_await (lengths | collect());
     const std::vector<std::size_t> lengths_expected{10, 5, 0};
     EXPECT_EQ(all, lengths_expected);

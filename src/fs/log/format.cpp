@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <charconv>
 #include <cstring>
+#include <system_error>
 
 #include "base/crc32c.hpp"
 
@@ -124,6 +126,18 @@ std::string slot_name(std::size_t slot) {
   std::string digits = std::to_string(slot);
   if (digits.size() < 6) digits.insert(0, 6 - digits.size(), '0');
   return digits + ".wal";
+}
+
+std::optional<std::size_t> slot_of(std::string_view name) noexcept {
+  constexpr std::size_t most_digits = 7;  // more files than a log ever has
+  constexpr std::string_view ending = ".wal";
+  if (!name.ends_with(ending)) return std::nullopt;
+  name.remove_suffix(ending.size());
+  if (name.size() < 6 || name.size() > most_digits) return std::nullopt;
+  std::size_t slot = 0;
+  const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), slot);
+  if (wrong != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return slot;
 }
 
 }  // namespace parkring::fs::wal

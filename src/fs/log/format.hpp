@@ -37,6 +37,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace parkring::fs::wal {
 
@@ -96,5 +97,7 @@ void store_u64(std::uint64_t value, std::byte* to) noexcept;
 
 /// "000012.wal".
 [[nodiscard]] std::string slot_name(std::size_t slot);
+/// The slot that has this name, if one has.
+[[nodiscard]] std::optional<std::size_t> slot_of(std::string_view name) noexcept;
 
 }  // namespace parkring::fs::wal

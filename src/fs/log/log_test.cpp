@@ -349,6 +349,20 @@ TEST_F(Log, damage_in_the_middle_is_refused_and_cut_only_when_told_to) {
   EXPECT_EQ(reopened().size(), kept + 1);
 }
 
+TEST_F(Log, a_file_that_is_lost_between_others_is_damage_and_not_the_end) {
+  with_log([&](log& l) -> task<> {
+    for (int i = 0; i < 20; ++i) co_await l.append(std::string(600, static_cast<char>('a' + i)));
+  });
+  const std::string content = content_of(file(1));
+  auto lose = [&]() -> task<> { co_await fs::remove(file(1)); };
+  run(lose());
+  const auto [number, text] = refusal();
+  EXPECT_EQ(number, EBADMSG);
+  EXPECT_NE(text.find("segment 2"), std::string::npos) << text;
+  put(file(1), content);
+  EXPECT_EQ(reopened().size(), 20U);
+}
+
 TEST_F(Log, damage_in_the_last_file_or_its_header_is_told_from_its_end) {
   std::vector<std::size_t> offsets;
   with_log([&](log& l) -> task<> {

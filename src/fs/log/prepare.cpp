@@ -4,8 +4,8 @@
 // (zeros, sync), its header, which says that all that is there (sync), its directory (sync). Then,
 // and not before, it is `ready`. A file that was truncated has all of that, and is ready as it is.
 //
-// Slots are numbered without a gap, since opening looks for them one after the other: only the last
-// one is removed. A surplus one in between gives its bytes back, and keeps its name.
+// Slots are numbered without a gap: only the last one is removed. A surplus one in between gives
+// its bytes back, and keeps its name.
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
@@ -128,7 +128,8 @@ bool state::has_surplus() const noexcept {
 task<> state::release_surplus() {
   if (slots_.back().what == slot_state::empty || slots_.back().what == slot_state::free) {
     slots_.back() = {};
-    co_await fs::remove(path_of(slots_.size() - 1));
+    const auto removed = co_await as_result(fs::remove(path_of(slots_.size() - 1)));
+    if (!removed && removed.error().number() != ENOENT) throw io_error(removed.error());
     slots_.pop_back();
     co_await fs::sync_directory(directory_);
     co_return;

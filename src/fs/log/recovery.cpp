@@ -24,6 +24,7 @@
 
 #include <parkring/as_result.hpp>
 #include <parkring/fs/paths.hpp>
+#include <parkring/fs/read_dir.hpp>
 
 #include "fs/log/cursor.hpp"
 #include "fs/log/state.hpp"
@@ -96,15 +97,27 @@ task<> state::recover() {
   report_.segments = live_.size();
 }
 
+// One more than the highest that has a file: one before it may have been lost, and what it had is
+// then missed by `find_beginning`.
+task<std::size_t> state::count_slots() {
+  std::size_t count = 0;
+  auto names = fs::read_dir(directory_);
+  for (;;) {
+    const auto entry = co_await names.next();
+    if (!entry) co_return count;
+    if (const auto n = slot_of(entry->name)) count = std::max(count, *n + 1);
+  }
+}
+
 task<> state::find_slots(found_slots& all) {
   buffer head(header_size);
-  for (std::size_t n = 0;; ++n) {
+  const std::size_t count = co_await count_slots();
+  for (std::size_t n = 0; n < count; ++n) {
     const auto path = path_of(n);
     const auto size = co_await as_result(fs::file_size(path));
-    if (!size && size.error().number() == ENOENT) break;
-    if (!size) throw io_error(size.error());
+    if (!size && size.error().number() != ENOENT) throw io_error(size.error());
     slots_.emplace_back();
-    if (*size < header_size) continue;
+    if (!size || *size < header_size) continue;
     auto f = co_await fs::open(path);
     co_await f.read_exactly_at(head, 0);
     const auto h = decode_header(head.bytes());

@@ -229,6 +229,7 @@ class state : public std::enable_shared_from_this<state> {
   struct found_slots;
   struct scanned;
   task<> recover();
+  task<std::size_t> count_slots();
   task<> find_slots(found_slots& all);
   task<> find_end(found_slots& all);
   task<bool> find_beginning(found_slots& all, scanned last);
