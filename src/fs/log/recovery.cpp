@@ -154,9 +154,9 @@ task<> state::find_end(found_slots& all) {
       break;
     }
     const found last = all.parts.back();
-    if (last.file_size < last.in.size) {
+    if (last.file_size < last.header.size) {
       damaged(path_of(last.in.slot).native() + " has " + std::to_string(last.file_size) +
-              " bytes instead of " + std::to_string(last.in.size));
+              " bytes instead of " + std::to_string(last.header.size));
       all.cut = true;
     }
     scanned s = co_await scan(last, last.most());
