@@ -56,9 +56,6 @@ function(parkring_test_program name labels)
         COMPILE_OPTIONS -O3 SKIP_PRECOMPILE_HEADERS ON)
     endif()
   endif()
-  if("address" IN_LIST PARKRING_SANITIZE)
-    target_compile_options(${name} PRIVATE -O0)  # likewise; it is the library that is looked at
-  endif()
   # What nearly every test includes, parsed once for all programs.
   get_property(first GLOBAL PROPERTY parkring_first_test)
   if(first)

@@ -79,6 +79,11 @@ pr::task<comparison> compare(path from, path to, std::function<void(const std::s
     } else if (found->type != e->type) {
       all.differs(theirs,
                   std::string("is a ") + name_of(found->type) + ", not a " + name_of(e->type));
+    } else if (e->type == pr::fs::file_type::symlink) {
+      const auto ours = co_await pr::as_result(pr::fs::read_link(e->path()));
+      const auto copied = co_await pr::as_result(pr::fs::read_link(theirs));
+      if (!ours || !copied || *ours != *copied)
+        all.differs(theirs, "leads elsewhere than " + e->path().native());
     } else if (e->type == pr::fs::file_type::regular) {
       if (found->size != e->metadata->size) {
         all.differs(theirs, "has another size than " + e->path().native());

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -112,15 +113,21 @@ pr::task<int> run(const command& c) {
   display screen(c.progress || (!c.quiet && ::isatty(STDERR_FILENO) == 1));
   totals all;
   const auto there = co_await pr::as_result(pr::fs::stat(c.target));
-  const bool into = there && there->is_directory() && !c.only_verify;
+  const bool into = there && there->is_directory() && (!c.only_verify || c.sources.size() > 1);
   if (c.sources.size() > 1 && !into) {
     std::cerr << "prcp: " << c.target << " is no directory, so it cannot take several copies\n";
     co_return 2;
   }
+  std::set<path> made;
   for (const std::string& source : c.sources) {
     path from = source;
     if (!from.has_filename()) from = from.parent_path();  // a slash at the end
     const path to = into ? path(c.target) / from.filename() : path(c.target);
+    if (!made.insert(to.lexically_normal()).second) {
+      complain(screen, all,
+               to.native() + ": another SOURCE has this name, so " + source + " is left out");
+      continue;
+    }
     if (!c.only_verify) {
       const auto done = co_await pr::as_result(copy_one(c, from, to, screen, all));
       if (!done) {
@@ -189,7 +196,10 @@ int main(int argc, char** argv) try {
   c.target = std::move(c.sources.back());
   c.sources.pop_back();
   pr::runtime rt({.blocking_threads = c.jobs});
-  return rt.run(run(c));
+  const int status = rt.run(run(c));
+  if (std::cout.flush()) return status;
+  std::cerr << "prcp: standard output cannot be written\n";
+  return 1;
 } catch (const std::exception& e) {
   std::cerr << "prcp: " << e.what() << '\n';
   return 1;

@@ -194,7 +194,10 @@ int main(int argc, char** argv) try {
     return app.exit(e) == 0 ? 0 : 2;
   }
   pr::runtime rt({.workers = c.workers});
-  return rt.run(run(c));
+  const int status = rt.run(run(c));
+  if (std::cout.flush()) return status;
+  std::cerr << "prsum: standard output cannot be written\n";
+  return 1;
 } catch (const std::exception& e) {
   std::cerr << "prsum: " << e.what() << '\n';
   return 1;

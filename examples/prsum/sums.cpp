@@ -74,12 +74,12 @@ std::string line_of(std::string_view digits, std::string_view name) {
   std::string shown;
   bool escaped = false;
   for (const char c : name) {
-    if (c != '\\' && c != '\n') {
+    if (c != '\\' && c != '\n' && c != '\r') {
       shown += c;
       continue;
     }
     escaped = true;
-    shown += c == '\n' ? "\\n" : "\\\\";
+    shown += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\\\";
   }
   return (escaped ? "\\" : "") + std::string(digits) + "  " + shown;
 }

@@ -52,7 +52,6 @@ TEST(TraceBuffer, a_reader_beside_the_writer_sees_no_torn_or_missing_slot) {
       ++i;
     } while (!end.load(std::memory_order_relaxed));
   });
-  std::uint64_t seen = 0;
   for (int round = 0; round < 300; ++round) {
     std::uint64_t lost = 0;
     const auto all = b.read(lost);
@@ -60,7 +59,6 @@ TEST(TraceBuffer, a_reader_beside_the_writer_sees_no_torn_or_missing_slot) {
       ASSERT_EQ(all[k].first, lost + k);
       ASSERT_EQ(all[k].second, ~all[k].first);
     }
-    seen += all.size();
     if (all.empty()) std::this_thread::yield();
   }
   end = true;
@@ -68,7 +66,6 @@ TEST(TraceBuffer, a_reader_beside_the_writer_sees_no_torn_or_missing_slot) {
   b.publish();
   std::uint64_t lost = 0;
   EXPECT_FALSE(b.read(lost).empty());
-  EXPECT_GE(lost + seen, 1u);
 }
 
 }  // namespace

@@ -53,9 +53,7 @@ attempt try_once(kernel::file_calls& calls, base::owned_fd fd, lock_kind kind, l
   switch (number) {
     case EBADF:
     case EACCES:
-      advice =
-          "a shared lock needs a file that may be read, an exclusive one a file that may be "
-          "written";
+      advice = "a shared lock needs permission to read the file, an exclusive one to write to it";
       break;
     case EINVAL:
     case EOVERFLOW:
@@ -93,6 +91,9 @@ task<attempt> first_attempt(const job_subject& s, lock_kind kind, lock_range ran
 task<file_lock> wait_for_lock(job_subject s, lock_kind kind, lock_range range) {
   constexpr auto shortest = std::chrono::milliseconds(1), longest = std::chrono::milliseconds(64);
   attempt a = co_await first_attempt(s, kind, range);
+  // From here on only the lock's own open file is needed: the other may close, by whom it waits
+  // for.
+  if (a.number == -EAGAIN) s = job_subject(detail::state_of(*s.file.get()).path, links::follow);
   for (auto pause = shortest; a.number == -EAGAIN; pause = std::min(pause * 2, longest)) {
     co_await sleep_for(pause);
     // The job takes the descriptor along: whoever has it last closes it.

@@ -39,6 +39,9 @@ class file_calls {
  public:
   virtual ~file_calls() = default;
 
+  /// How many names were made for a time: of a simulated machine, whose one thread counts.
+  unsigned names_made = 0;
+
   // ---- names ----
 
   /// openat(2): a descriptor of this kernel, which `close` closes.

@@ -16,7 +16,8 @@ namespace parkring::fs {
 struct durable_options {
   std::uint32_t mode = 0644;  // permissions of a new file, less the umask
   /// A file that is replaced hands its permissions on, and its owner where the process may do that;
-  /// where not, without set-user-ID, set-group-ID and sticky bit.
+  /// where not, without set-user-ID, set-group-ID and sticky bit, and with those of others for its
+  /// group where that cannot be handed on either.
   bool keep_permissions = true;
   bool must_be_new = false;   // EEXIST when the name is taken
   links how = links::follow;  // no_follow: a symbolic link is replaced itself
@@ -27,7 +28,7 @@ struct durable_options {
 /// It is written to a new file in the same directory, made durable, and renamed over the old one;
 /// then the directory is made durable. Other names of the old file (hard links) keep the old
 /// content. A process that is killed, or a power cut, may leave the new file under the name it had
-/// for the time: "." and the name, ".new-" and letters.
+/// for the time: "." and the beginning of the name, ".new-" and letters.
 /// *Completes when* the device has all of it. *Owns* the content. *Thread*: inside a task. *Drop*:
 /// the old content or the new; what was half made is removed in the background. *Errors*:
 /// `io_error`. The old content is in place and durable, except when the error says that the new one

@@ -11,8 +11,8 @@
 namespace parkring::fs {
 
 enum class lock_kind : std::uint8_t {
-  shared,     // any number at once; the file must be open for reading
-  exclusive,  // one, and no shared one; the file must be open for writing
+  shared,     // any number at once; the process must be allowed to read the file
+  exclusive,  // one, and no shared one; the process must be allowed to write to it
 };
 
 /// The bytes from `offset` on; `length` 0: to the end, wherever that will be.
@@ -63,9 +63,11 @@ class file_lock {
 /// Linux can wait for such a lock only with a thread for each. So it is asked for again and again,
 /// on a thread that may block, after pauses that grow from 1 ms to 64 ms: it may be had as much
 /// later than it was free, and there is no order among those who wait.
-/// *Completes when* it is locked. *Owns* a reference to the file. *Thread*: the file's runtime.
-/// *Drop*: no lock is left. *Errors*: `io_error`: EBADF when the file is not open for what the kind
-/// needs; ENOLCK where the file system has no locks; EACCES when the file may not be opened again.
+/// *Completes when* it is locked. *Owns* a reference to the file until it was asked for once.
+/// *Thread*: the file's runtime. *Drop*: no lock is left. *Errors*: `io_error`: EBADF when the file
+/// was closed; EACCES when it may not be opened for what the kind needs, however `f` is open;
+/// ETXTBSY when it is a program that runs; ENOLCK where the file system has no locks; ENOENT where
+/// there is no /proc.
 [[nodiscard]] task<file_lock> lock(const file& f, lock_kind kind, lock_range range = {});
 
 /// As `lock`, but never waits: nothing when somebody else has a lock that is in the way.

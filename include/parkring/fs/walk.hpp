@@ -47,7 +47,7 @@ class walk_entry {
 };
 
 enum class follow_links : std::uint8_t {
-  never,      // also not when the root itself is one: ELOOP
+  never,      // also not when the root itself is one: ENOTDIR
   root_only,  // a root that is a symbolic link; others are entries
   always,     // entries are what links lead to; one that leads to a directory above it is ELOOP
 };

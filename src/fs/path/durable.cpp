@@ -77,7 +77,7 @@ new_file make_new_file(kernel::file_calls& calls, bool real, const std::string& 
                        std::uint32_t mode) {
   new_file n;
   std::string path;
-  n.number = with_new_name(real, begin, path, [&calls, mode](const std::string& name) {
+  n.number = with_new_name(calls, real, begin, path, [&calls, mode](const std::string& name) {
     return calls.open(AT_FDCWD, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
   });
   if (n.number < 0) return n;
@@ -86,17 +86,36 @@ new_file make_new_file(kernel::file_calls& calls, bool real, const std::string& 
   return n;
 }
 
-task<> hand_permissions_on(const file& to, const metadata& old) {
+// Not this process's to give; EINVAL: who it belonged to has no number here (user_namespaces(7)).
+bool cannot_give(int number) noexcept {
+  return number == EPERM || number == EINVAL || number == EOPNOTSUPP || number == ENOSYS;
+}
+
+// Gives what the permissions are then.
+task<std::uint32_t> hand_permissions_on(const file& to, const metadata& old) {
   constexpr std::uint32_t plain = 0777;
   std::uint32_t permissions = old.permissions;
   const metadata now = co_await to.metadata();
   if (now.user != old.user || now.group != old.group) {
     const owner before{old.user, old.group};
     const auto given = co_await as_result(set_owner(to, before));
-    if (!given && given.error().number() != EPERM) throw io_error(given.error());
-    if (!given) permissions &= plain;
+    if (!given && !cannot_give(given.error().number())) throw io_error(given.error());
+    if (!given) {
+      permissions &= plain;
+      bool same_group = now.group == old.group;
+      if (!same_group) {
+        const owner group_only{std::nullopt, old.group};
+        const auto group_given = co_await as_result(set_owner(to, group_only));
+        if (!group_given && !cannot_give(group_given.error().number()))
+          throw io_error(group_given.error());
+        same_group = group_given.has_value();
+      }
+      // Another group may do what others may.
+      if (!same_group) permissions = (permissions & ~070u) | ((permissions & 07u) << 3);
+    }
   }
   if (now.permissions != permissions) co_await set_permissions(to, permissions);
+  co_return permissions;
 }
 
 task<> replace(std::filesystem::path path, std::function<task<>(file&)> write,
@@ -106,11 +125,16 @@ task<> replace(std::filesystem::path path, std::function<task<>(file&)> write,
   const replaced at = co_await find_what_is_there(path, options.how);
   if (options.must_be_new && at.old) fail(EEXIST, path, "the name is taken");
   const std::filesystem::path parent = at.path.parent_path();
-  const std::filesystem::path begin = parent / ("." + at.path.filename().native() + ".new-");
+  constexpr std::size_t longest = 255 - 18;  // the dot, ".new-" and twelve letters
+  const std::filesystem::path begin =
+      parent / ("." + at.path.filename().native().substr(0, longest) + ".new-");
+  const bool hands_on = at.old && options.keep_permissions;
 
+  // Until it has the permissions of the old one, it is for nobody else's eyes.
   auto make = [&calls = file_calls_here(), real = exec::this_core().driver.ring.real(),
-               begin = begin.native(),
-               mode = options.mode] { return make_new_file(calls, real, begin, mode); };
+               begin = begin.native(), mode = hands_on ? 0600U : options.mode] {
+    return make_new_file(calls, real, begin, mode);
+  };
   new_file made = co_await blocking(std::move(make));
   if (made.number < 0)
     fail(-made.number, path,
@@ -119,18 +143,31 @@ task<> replace(std::filesystem::path path, std::function<task<>(file&)> write,
   file f = adopt_descriptor(made.fd.release(), name,
                             {.access = access::read_write, .creation = creation::must_be_new});
 
-  if (at.old && options.keep_permissions) {
+  std::uint32_t permissions = 0;
+  if (hands_on) {
     const auto handed_on = co_await as_result(hand_permissions_on(f, *at.old));
     if (!handed_on) fail(handed_on.error(), path, old_in_place);
+    permissions = *handed_on;
   }
   co_await write(f);
+  if ((permissions & 06000U) != 0) {  // writing takes these away without CAP_FSETID
+    const auto again = co_await as_result(set_permissions(f, permissions));
+    if (!again) fail(again.error(), path, old_in_place);
+  }
   const auto mode = options.must_be_new ? rename_mode::no_replace : rename_mode::replace;
   // One after the other, not as a chain: that does not fit into every ring.
   const auto on_device = co_await as_result(f.sync());
   if (!on_device) fail(on_device.error(), path, old_in_place);
   const auto renamed = co_await as_result(fs::rename(name, at.path, mode));
-  if (!renamed) fail(renamed.error(), path, old_in_place);
-  made.name->kept.store(true, std::memory_order_relaxed);
+  if (renamed) {
+    made.name->kept.store(true, std::memory_order_relaxed);
+  } else if (options.must_be_new && renamed.error().number() == EINVAL) {
+    // Where it can only replace: a second name, refused if it is taken; the first goes with `made`.
+    const auto linked = co_await as_result(fs::link(name, at.path));
+    if (!linked) fail(linked.error(), path, old_in_place);
+  } else {
+    fail(renamed.error(), path, old_in_place);
+  }
   const auto synced = co_await as_result(fs::sync_directory(parent));
   if (!synced) fail(synced.error(), path, new_in_place);
 }

@@ -58,8 +58,11 @@ template <class Fn>
 [[nodiscard]] task<std::invoke_result_t<Fn&, kernel::file_calls&, const job_target&>> in_a_job(
     const job_subject& s, const char* operation, Fn fn) {
   // A name of its own: GCC 12 copies a closure bytewise when it is made inside the await.
-  auto job = [&calls = file_calls_here(), on = target_of(s, operation), fn = std::move(fn)] {
-    return fn(calls, on);
+  auto job = [&calls = file_calls_here(), on = target_of(s, operation),
+              fn = std::move(fn)]() mutable {
+    auto answer = fn(calls, std::as_const(on));
+    on.fd.reset();  // here, where it may block: some file systems write everything back
+    return answer;
   };
   co_return co_await blocking(std::move(job));
 }

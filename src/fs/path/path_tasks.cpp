@@ -77,8 +77,12 @@ followed follow_all(kernel::file_calls& calls, const std::string& path, const st
 }
 
 // The directory that relative paths start from; a simulated machine has the root only.
-std::string working_directory() {
-  return exec::this_core().driver.ring.real() ? std::filesystem::current_path().native() : "/";
+std::string start_of(const std::filesystem::path& path) {
+  if (path.is_absolute() || !exec::this_core().driver.ring.real()) return "/";
+  std::error_code why;
+  const auto here = std::filesystem::current_path(why);
+  if (why) fail(why.value(), "canonical", path);
+  return here.native();
 }
 
 task<bool> leads_to_directory(std::filesystem::path path) {
@@ -109,8 +113,10 @@ task<std::filesystem::path> read_link_at(detail::file_ref at, std::filesystem::p
     from = kept_open(detail::state_of(*at.get()));
     if (!from) throw io_error(path_error(errno, "read_link", at.get(), names));
   }
-  auto job = [&calls = file_calls_here(), from = std::move(from), name = path.native()] {
-    return read_one(calls, from ? from.get() : AT_FDCWD, name);
+  auto job = [&calls = file_calls_here(), from = std::move(from), name = path.native()]() mutable {
+    followed link = read_one(calls, from ? from.get() : AT_FDCWD, name);
+    from.reset();
+    return link;
   };
   followed link = co_await blocking(std::move(job));
   if (link.error != 0) {
@@ -124,7 +130,7 @@ task<std::filesystem::path> read_link_at(detail::file_ref at, std::filesystem::p
 
 task<std::filesystem::path> canonical(std::filesystem::path path) {
   refuse_nul("canonical", path);
-  auto job = [&calls = file_calls_here(), name = path.native(), start = working_directory()] {
+  auto job = [&calls = file_calls_here(), name = path.native(), start = start_of(path)] {
     return follow_all(calls, name, start);
   };
   followed found = co_await blocking(std::move(job));

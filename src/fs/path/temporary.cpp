@@ -40,7 +40,7 @@ made make_file(kernel::file_calls& calls, bool real, const std::string& director
   if (m.number == -EOPNOTSUPP || m.number == -EISDIR) {  // the file system cannot; nor old ones
     std::string path;
     m.number = with_new_name(
-        real, inside(directory, ".parkring-"), path, [&calls](const std::string& name) {
+        calls, real, inside(directory, ".parkring-"), path, [&calls](const std::string& name) {
           return calls.open(AT_FDCWD, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
         });
     if (m.number >= 0) {
@@ -56,7 +56,7 @@ made make_file(kernel::file_calls& calls, bool real, const std::string& director
 made make_directory(kernel::file_calls& calls, bool real, const std::string& begin) {
   made m;
   std::string path;
-  m.number = with_new_name(real, begin, path, [&calls](const std::string& name) {
+  m.number = with_new_name(calls, real, begin, path, [&calls](const std::string& name) {
     return calls.make_directory(AT_FDCWD, name.c_str(), 0700);
   });
   if (m.number >= 0) m.name = std::make_shared<temporary_name>(calls, real, true, std::move(path));

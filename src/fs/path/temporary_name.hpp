@@ -39,17 +39,19 @@ int erase_tree(kernel::file_calls& calls, const std::string& path) noexcept;
 /// -EEXIST, and gives that; the path is then the last one. On a simulated machine they are the same
 /// each time.
 template <class Make>
-int with_new_name(bool real, const std::string& begin, std::string& path, Make make);
+int with_new_name(kernel::file_calls& calls, bool real, const std::string& begin, std::string& path,
+                  Make make);
 
 /// Letters that nobody has used, or of a simulated machine the `n`th.
 std::string new_letters(bool real, unsigned n);
 
 template <class Make>
-int with_new_name(bool real, const std::string& begin, std::string& path, Make make) {
+int with_new_name(kernel::file_calls& calls, bool real, const std::string& begin, std::string& path,
+                  Make make) {
   constexpr unsigned most = 10'000;
   int answer = 0;
   for (unsigned n = 0; n < most; ++n) {
-    path = begin + new_letters(real, n);
+    path = begin + new_letters(real, real ? n : calls.names_made++);
     answer = make(path);
     if (answer != -EEXIST) break;
   }

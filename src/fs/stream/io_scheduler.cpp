@@ -184,8 +184,16 @@ std::optional<time_point> io_scheduler_state::earliest(io_class c, time_point t)
   if (c != io_class::background) return at;
   const double allowed = background_window(t);
   const auto there = static_cast<double>(mine.counters.in_flight);
-  if (there >= 1 && there + 1 > allowed) return std::nullopt;
-  if (allowed < 1) at = std::max(at, std::min(pause_until, foreground_seen + options.idle_after));
+  // When it will have the device to itself, if nobody of the foreground comes: not before those end
+  // that are there.
+  const bool front_is_there = of(io_class::foreground).counters.in_flight != 0;
+  const time_point alone =
+      front_is_there ? time_point::max() : foreground_seen + options.idle_after;
+  if (there >= 1 && there + 1 > allowed) {
+    if (front_is_there) return std::nullopt;
+    return std::max(at, alone);
+  }
+  if (allowed < 1) at = std::max(at, std::min(pause_until, alone));
   return at;
 }
 
@@ -363,6 +371,7 @@ task<> wait_for_turn(std::shared_ptr<io_scheduler_state> of, io_class as, std::s
 }  // namespace
 
 bool io_attempt::try_now() {
+  if (of_ == nullptr) return true;  // an empty lane: nobody's turn is waited for
   if (!of_->try_now(as_, bytes_)) return false;
   permit_ = fs::io_permit(of_, as_);
   return true;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "fs/path/metadata.hpp"
@@ -27,10 +28,20 @@ void copy_tree::copy_names(share& s, const directory_ref& in, std::vector<name_t
   ends of{reach(calls_, *in->source, false), reach(calls_, *in->target, false)};
   if (of.source.error != 0) return fail_at(in.get(), "", of.source.error, false);
   if (of.target.error != 0) return fail_at(in.get(), "", of.target.error, true);
-  for (name_to_copy& n : names) {
+  const std::size_t below = s.mine.size();
+  for (auto n = names.begin(); n != names.end(); ++n) {
     if (!wanted()) return;
+    // What is under way goes first, it has two descriptors: the rest lies below it.
+    if (s.spent >= enough) {
+      copy_item rest;
+      rest.in = in;
+      rest.names.assign(std::make_move_iterator(n), std::make_move_iterator(names.end()));
+      in->left.fetch_add(1, std::memory_order_relaxed);
+      s.mine.insert(s.mine.begin() + static_cast<std::ptrdiff_t>(below), std::move(rest));
+      return;
+    }
     s.spent += cost_of_a_name;
-    copy_one(s, in, of, n);
+    copy_one(s, in, of, *n);
   }
 }
 
@@ -105,14 +116,27 @@ void copy_tree::copy_fifo(const directory_ref& in, const ends& of, const std::st
       calls_.stat(of.source.fd, name.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, facts);
   if (error == -ENOENT) return;  // it is gone
   if (error != 0) return fail_at(in.get(), name, error, false);
-  error = calls_.make_fifo(of.target.fd, name.c_str(), facts.stx_mode & 0777U);
+  std::string made = name;
+  error = calls_.make_fifo(of.target.fd, made.c_str(), facts.stx_mode & 0777U);
   if (error == -EEXIST && options_.existing == existing::skip) {
     ++counts_.skipped;
     return;
   }
+  for (unsigned k = 0;
+       error == -EEXIST && options_.existing == existing::replace && k < names_tried; ++k) {
+    made = name_beside(name, k);
+    error = calls_.make_fifo(of.target.fd, made.c_str(), facts.stx_mode & 0777U);
+  }
+  const bool is_beside = error == 0 && made != name;
+  // The owner first: a change of it takes the set-id bits away. Never through a link put in its
+  // way.
+  if (error == 0) error = copy_link_metadata(calls_, options_, of.target.fd, made.c_str(), facts);
   if (error == 0 && options_.permissions)
-    error = calls_.change_mode(of.target.fd, name.c_str(), facts.stx_mode & 07777U, 0);
-  if (error == 0) error = copy_link_metadata(calls_, options_, of.target.fd, name.c_str(), facts);
+    error = calls_.change_mode(of.target.fd, made.c_str(), facts.stx_mode & 07777U,
+                               AT_SYMLINK_NOFOLLOW);
+  if (error == 0 && is_beside)
+    error = calls_.rename(of.target.fd, made.c_str(), of.target.fd, name.c_str(), 0);
+  if (error != 0 && is_beside) (void)calls_.remove(of.target.fd, made.c_str(), 0);
   if (error != 0) return fail_at(in.get(), name, error, true);
   ++counts_.others;
 }
@@ -177,12 +201,16 @@ bool copy_tree::is_further_name(const directory_ref& in, const ends& of, const f
     if (error == 0)
       error = calls_.link(there.fd, t.name.c_str(), of.target.fd, file.name().c_str(), 0);
     if (error == -EEXIST && options_.existing == existing::replace) {
-      const std::string beside = name_beside(file.name(), 0);
-      error = calls_.link(there.fd, t.name.c_str(), of.target.fd, beside.c_str(), 0);
-      // Of two names of one file the rename changes nothing, and leaves the one beside.
-      if (error == 0)
+      std::string beside;
+      for (unsigned k = 0; error == -EEXIST && k < names_tried; ++k) {
+        beside = name_beside(file.name(), k);
+        error = calls_.link(there.fd, t.name.c_str(), of.target.fd, beside.c_str(), 0);
+      }
+      if (error == 0) {
         error = calls_.rename(of.target.fd, beside.c_str(), of.target.fd, file.name().c_str(), 0);
-      (void)calls_.remove(of.target.fd, beside.c_str(), 0);
+        // Of two names of one file the rename changes nothing, and leaves the one beside.
+        (void)calls_.remove(of.target.fd, beside.c_str(), 0);
+      }
     }
     if (error == -EEXIST && options_.existing == existing::skip) {
       ++counts_.skipped;

@@ -252,11 +252,11 @@ int file_copy::copy_ranges(std::uint64_t most) {
   const std::int64_t n = calls_.copy_range(source_.get(), offset_, made_.get(), offset_, most);
   if (n == -EINTR) return 0;
   // Some give 0 where bytes are: /proc and its like. What is read tells.
-  if (n == 0 || (offset_ == 0 && n < 0 && is_refusal(n))) {
-    if (n < 0)
-      ways_.no_range = device_;
-    else
-      facts_.stx_size = 0;  // from here on it is read
+  // So it does after a refusal, wherever that comes: behind a hole, or when another device's files
+  // had theirs in between.
+  if (n == 0 || is_refusal(n)) {
+    if (n < 0) ways_.no_range = device_;
+    facts_.stx_size = 0;  // from here on it is read
     return 0;
   }
   if (n < 0) {

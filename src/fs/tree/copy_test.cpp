@@ -146,6 +146,13 @@ TEST(Copy, goes_to_another_file_system) {
       error_of([&] { copied(dir / "from", other / "shared", {.cloning = cloning::always}); });
   EXPECT_TRUE(refused.number() == EXDEV || refused.number() == EOPNOTSUPP) << refused.message();
   EXPECT_EQ(names_in(other / ""), std::vector<std::string>{"to"});
+
+  // One that begins with a hole: what cannot be done there is found out behind it.
+  const auto sparse = dir.make("sparse", "");
+  ASSERT_EQ(::truncate(sparse.c_str(), 1 << 20), 0);
+  std::ofstream(sparse, std::ios::app) << content;
+  copied(sparse, other / "sparse");
+  EXPECT_TRUE(content_of(other / "sparse") == content_of(sparse));
 }
 
 class CopyAll : public ::testing::Test {
@@ -204,7 +211,7 @@ TEST_F(CopyAll, goes_into_a_tree_that_is_there_where_it_is_told) {
   EXPECT_EQ(tree_copied(from, to, o).skipped, 1U);
   EXPECT_EQ(content_of(to / "a"), "old");
   o.existing = existing::replace;
-  EXPECT_EQ(tree_copied(from, to, o).failed, 1U) << "of all, the FIFO is not replaced";
+  EXPECT_EQ(tree_copied(from, to, o).failed, 0U);
   EXPECT_EQ(content_of(to / "a"), "alpha");
   EXPECT_EQ(content_of(to / "other"), "stays");
   EXPECT_EQ(facts_of(to / "d/b").st_ino, facts_of(to / "d/e/twin").st_ino);
@@ -288,6 +295,22 @@ TEST_F(CopyAll, removal_takes_links_away_and_not_what_they_lead_to) {
   EXPECT_EQ(run(fs::remove_all(kept)).files, 1U);
   EXPECT_EQ(run(fs::remove_all(dir / "none")).files, 0U);
   EXPECT_EQ(names_in(dir / "keep"), std::vector<std::string>{"too"});
+
+  // Behind a slash the system would follow it.
+  stdfs::create_symlink(dir / "keep", dir / "root");
+  EXPECT_EQ(run(fs::remove_all(dir / "root/")).files, 1U);
+  EXPECT_EQ(names_in(dir / "keep"), std::vector<std::string>{"too"});
+  EXPECT_EQ(error_of([&] { run(fs::remove_all(dir / "keep/.")); }).number(), EINVAL);
+}
+
+TEST_F(CopyAll, replaces_also_pipes_and_further_names_and_leaves_no_other_file_away) {
+  run(fs::copy_all(from, to));
+  const auto beside = to / "d/e/.twin.0.copying";  // of another copy, which is under way
+  std::ofstream(beside) << "not ours";
+  const auto again = run(fs::copy_all(from, to, {.existing = existing::replace}));
+  EXPECT_EQ(again.failed, 0U);
+  EXPECT_EQ(again.others, 1U);
+  EXPECT_EQ(content_of(beside), "not ours");
 }
 
 // ---- on a disk where things go wrong ----

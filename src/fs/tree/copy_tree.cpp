@@ -91,10 +91,12 @@ void copy_tree::run(share& s, copy_item&& i) {
       return done_in(std::move(i.in));
     case copy_item::kind::file: {
       const reached target = reach(calls_, *i.in->target, false);
-      if (target.error != 0)
+      if (target.error != 0) {
         fail_at(i.in.get(), i.file->name(), target.error, true);
-      else
+        settle_twins(*i.file, false);
+      } else {
         go_on(s, i.in, target.fd, std::move(i.file));
+      }
       return done_in(std::move(i.in));
     }
     case copy_item::kind::twin: {
@@ -187,16 +189,7 @@ bool copy_tree::make_directory(const copy_item& i, const struct statx& facts,
 void copy_tree::list(share& s, const directory_ref& in, call_fd reading) {
   if (!s.listing) s.listing = std::make_unique_for_overwrite<std::byte[]>(listing_bytes);
   const int fd = reading ? reading.get() : in->source->fd();
-  const std::int64_t n = calls_.read_entries(fd, {s.listing.get(), listing_bytes});
-  if (n < 0) return fail_at(in.get(), "", static_cast<int>(n), false);
-  if (n == 0) return;
-  // The rest is listed when what was found is done.
-  copy_item rest;
-  rest.what = copy_item::kind::listing;
-  rest.in = in;
-  rest.reading = std::move(reading);
-  add_name(s, std::move(rest));
-
+  const std::size_t below = s.mine.size();
   std::vector<name_to_copy> names;
   const auto hand_on = [&] {
     if (names.empty()) return;
@@ -206,18 +199,33 @@ void copy_tree::list(share& s, const directory_ref& in, call_fd reading) {
     add_name(s, std::move(some));
   };
   const auto add_directory = [&](std::string name) {
-    copy_item below;
-    below.what = copy_item::kind::directory;
-    below.in = in;
-    below.name = std::move(name);
-    add_name(s, std::move(below));
+    copy_item inner;
+    inner.what = copy_item::kind::directory;
+    inner.in = in;
+    inner.name = std::move(name);
+    add_name(s, std::move(inner));
   };
-  for_each_listed(s.listing.get(), static_cast<std::size_t>(n), [&](const listed_entry& e) {
-    if (e.d_type == DT_DIR) return add_directory(std::string(e.name));
-    names.push_back({std::string(e.name), e.d_type});
-    if (names.size() == names_at_once) hand_on();
-  });
+  // A small one to its end: so its descriptor is not kept while what is below it is copied.
+  std::int64_t n;
+  do {
+    n = calls_.read_entries(fd, {s.listing.get(), listing_bytes});
+    if (n <= 0) break;
+    for_each_listed(s.listing.get(), static_cast<std::size_t>(n), [&](const listed_entry& e) {
+      if (e.d_type == DT_DIR) return add_directory(std::string(e.name));
+      names.push_back({std::string(e.name), e.d_type});
+      if (names.size() == names_at_once) hand_on();
+    });
+  } while (static_cast<std::size_t>(n) < listing_bytes / 2);
   hand_on();
+  if (n < 0) return fail_at(in.get(), "", static_cast<int>(n), false);
+  if (n == 0) return;
+  // The rest is listed when what was found is done.
+  copy_item rest;
+  rest.what = copy_item::kind::listing;
+  rest.in = in;
+  rest.reading = std::move(reading);
+  in->left.fetch_add(1, std::memory_order_relaxed);
+  s.mine.insert(s.mine.begin() + static_cast<std::ptrdiff_t>(below), std::move(rest));
 }
 
 // Something to do in `in` has ended; so may `in`, and what it lies in.

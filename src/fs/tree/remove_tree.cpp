@@ -97,31 +97,38 @@ bool remove_tree::begin(share& s, const directory_ref& in, const std::string& na
 void remove_tree::list(share& s, const directory_ref& in, call_fd reading) {
   if (!s.listing) s.listing = std::make_unique_for_overwrite<std::byte[]>(listing_bytes);
   const int fd = reading ? reading.get() : in->opened->fd();
-  const std::int64_t n = calls_.read_entries(fd, {s.listing.get(), listing_bytes});
+  const std::size_t below = s.mine.size();
+  removal_item some;
+  // A small one to its end: so its descriptor is not kept while what is below it is removed.
+  std::int64_t n;
+  do {
+    n = calls_.read_entries(fd, {s.listing.get(), listing_bytes});
+    if (n <= 0) break;
+    for_each_listed(s.listing.get(), static_cast<std::size_t>(n), [&](const listed_entry& e) {
+      if (e.d_type == DT_DIR) {
+        removal_item inner;
+        inner.in = in;
+        inner.directory = e.name;
+        return add_item(s, std::move(inner));
+      }
+      some.names.emplace_back(e.name);
+      if (some.names.size() < names_at_once) return;
+      some.in = in;
+      add_item(s, std::exchange(some, {}));
+    });
+  } while (static_cast<std::size_t>(n) < listing_bytes / 2);
+  if (!some.names.empty()) {
+    some.in = in;
+    add_item(s, std::move(some));
+  }
   if (n < 0 && n != -ENOENT) return fail_at(in.get(), "", static_cast<int>(n));
   if (n <= 0) return;
   removal_item rest;
   rest.in = in;
   rest.is_listing = true;
   rest.reading = std::move(reading);
-  add_item(s, std::move(rest));
-
-  removal_item some;
-  for_each_listed(s.listing.get(), static_cast<std::size_t>(n), [&](const listed_entry& e) {
-    if (e.d_type == DT_DIR) {
-      removal_item below;
-      below.in = in;
-      below.directory = e.name;
-      return add_item(s, std::move(below));
-    }
-    some.names.emplace_back(e.name);
-    if (some.names.size() < names_at_once) return;
-    some.in = in;
-    add_item(s, std::exchange(some, {}));
-  });
-  if (some.names.empty()) return;
-  some.in = in;
-  add_item(s, std::move(some));
+  in->left.fetch_add(1, std::memory_order_relaxed);
+  s.mine.insert(s.mine.begin() + static_cast<std::ptrdiff_t>(below), std::move(rest));
 }
 
 void remove_tree::remove_names(share& s, const directory_ref& in,

@@ -172,6 +172,16 @@ TEST_F(Walk, says_what_is_wrong_with_the_root) {
 }
 
 // As somebody else removes them: between the listing of the one above and their own.
+TEST_F(Walk, takes_a_batch_of_nothing_for_one_of_one) {
+  std::size_t n = 0;
+  auto body = [&]() -> task<> {
+    walk w(root, {.batch = 0});
+    while (auto e = co_await w.next()) ++n;
+  };
+  run(body());
+  EXPECT_GT(n, 0U);
+}
+
 TEST_F(Walk, does_not_mind_what_vanishes) {
   const auto vanish = [this](const walk_entry& e) {
     if (e.name == "c") stdfs::remove_all(dir / "b/c");

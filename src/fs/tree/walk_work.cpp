@@ -29,7 +29,7 @@ struct walk_work::share {
 
 walk_work::walk_work(std::string root, walk_options o, const char* operation,
                      kernel::file_calls& calls)
-    : options(std::move(o)),
+    : options((o.batch = std::clamp<decltype(o.batch)>(o.batch, 1, 1U << 20), std::move(o))),
       operation_(operation),
       calls_(calls),
       follow_(options.follow == follow_links::always),
@@ -79,11 +79,22 @@ bool walk_work::left_over() const noexcept {
 
 void walk_work::do_share() {
   share s;
-  s.batch.reserve(options.batch + options.batch / 4);
-  {
-    const std::lock_guard lock(mutex_);
-    ++busy_;
-  }
+  constexpr std::size_t most_reserved = 4096;
+  s.batch.reserve(std::min<std::size_t>(options.batch, most_reserved) * 5 / 4);
+  struct in_share {  // however it ends: `descend` may throw
+    walk_work& of;
+    explicit in_share(walk_work& w) : of(w) {
+      const std::lock_guard lock(of.mutex_);
+      ++of.busy_;
+    }
+    ~in_share() {
+      const std::lock_guard lock(of.mutex_);
+      --of.busy_;
+    }
+    in_share(const in_share&) = delete;
+    in_share& operator=(const in_share&) = delete;
+  };
+  const in_share here(*this);
   while (wanted() && s.batch.size() < options.batch) {
     item next;
     {
@@ -110,7 +121,6 @@ void walk_work::do_share() {
     }
   }
   const std::lock_guard lock(mutex_);
-  --busy_;
   pending_.insert(pending_.end(), std::make_move_iterator(s.mine.begin()),
                   std::make_move_iterator(s.mine.end()));
   if (!s.batch.empty()) done_.push_back(std::move(s.batch));
@@ -123,7 +133,9 @@ bool walk_work::open(share& s, item& i) {
   int fd;
   if (i.place->parent() == nullptr) {
     const bool follow = options.follow != follow_links::never;
-    fd = calls_.open(AT_FDCWD, i.place->name().c_str(), directory_flags(follow), 0);
+    const bool has_nul = i.place->name().find('\0') != std::string::npos;
+    fd = has_nul ? -EINVAL
+                 : calls_.open(AT_FDCWD, i.place->name().c_str(), directory_flags(follow), 0);
   } else {
     above = reach(calls_, *i.above, follow_);
     fd = above.error != 0
