@@ -32,8 +32,12 @@ task<std::optional<std::uint64_t>> move_by_kernel(file_ref from, file_ref to,
                                                   const copy_stream_options& o) {
   constexpr std::uint64_t step = std::uint64_t{1} << 20;
   std::uint64_t start = o.to.offset;
-  if (o.to.append && detail::state_of(*to.get()).stream == nullptr)
-    start = co_await size_operation(detail::size_request{to.share()});
+  if (o.to.append && detail::state_of(*to.get()).stream == nullptr) {
+    // Names of their own: GCC 12 destroys an aggregate twice that is made inside the await.
+    detail::size_request ask{to.share()};
+    size_operation asking(std::move(ask));
+    start = co_await std::move(asking);
+  }
   std::uint64_t done = 0;
   while (done < o.from.length) {
     detail::splice_request request{

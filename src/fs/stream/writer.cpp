@@ -116,7 +116,10 @@ task<> writer_state::reap_to(std::size_t left) {
   }
   throw_if_failed();
   if (!at_end) co_return;
-  offset = co_await fs::size_operation(size_request{file.share()});
+  // Names of their own: GCC 12 destroys an aggregate twice that is made inside the await.
+  size_request ask{file.share()};
+  fs::size_operation asking(std::move(ask));
+  offset = co_await std::move(asking);
   at_end = false;
 }
 
