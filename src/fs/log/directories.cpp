@@ -20,7 +20,7 @@ namespace {
 // A simulated machine has directories of its own; those of this one are the same for every kernel.
 using place = std::pair<const void*, std::string>;
 struct owner {
-  const state* who;
+  const state* who = nullptr;
   std::weak_ptr<state> alive;
   detail::home_ref home;  // of the runtime that has its tasks
 };
@@ -42,18 +42,27 @@ bool claim(const std::shared_ptr<state>& s, std::shared_ptr<state>& other) {
   if (!path.is_absolute() && real) path = std::filesystem::absolute(path);
   path = path.lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
-  place where(real ? nullptr : &core.driver.ring.served_by(), path.native());
+  const place where(real ? nullptr : &core.driver.ring.served_by(), path.native());
   registry& r = all();
-  const std::lock_guard held(r.mutex);
-  const auto [at, is_new] =
-      r.directories.try_emplace(std::move(where), owner{s.get(), s, core.home_of});
-  if (is_new) return true;
-  other = at->second.alive.lock();
-  if (other != nullptr && !other->is_over()) return false;
-  other = nullptr;
-  if (at->second.home.is_open()) return false;
-  at->second = {s.get(), s, core.home_of};
-  return true;
+  for (;;) {
+    detail::home_ref last;
+    {
+      const std::lock_guard held(r.mutex);
+      const auto [at, is_new] = r.directories.try_emplace(where, owner{s.get(), s, core.home_of});
+      if (is_new) return true;
+      other = at->second.alive.lock();
+      if (other != nullptr && !other->is_over()) return false;
+      other = nullptr;
+      last = at->second.home;
+    }
+    // Asked without the registry, since a fork takes the homes first and then that.
+    if (last.is_open()) return false;
+    const std::lock_guard held(r.mutex);
+    owner& now = r.directories[where];
+    if (now.who != nullptr && !(now.home == last)) continue;  // somebody else was faster
+    now = {s.get(), s, core.home_of};
+    return true;
+  }
 }
 
 void release_claim(const state& s) noexcept {
