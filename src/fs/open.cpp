@@ -7,6 +7,7 @@
 
 #include "exec/core.hpp"
 #include "fs/file_state.hpp"
+#include "fs/open_completion.hpp"
 #include "fs/path/path_requests.hpp"
 #include "kernel/abi.hpp"
 
@@ -33,14 +34,7 @@ const record_type open_type = {
           e.len = p.mode;
           e.open_flags = static_cast<std::uint32_t>(p.flags);
         },
-    .complete =
-        [](record&, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
-          if (res == -EINTR && w != nullptr) return after_completion::resubmit;
-          opened_file opened;  // closes what nobody waits for
-          if (res >= 0) opened.set(res);
-          if (w != nullptr) static_cast<open_waiter*>(w)->opened = std::move(opened);
-          return after_completion::finish;
-        },
+    .complete = &complete_open,
     .destroy = [](record& r) noexcept { r.as<open_payload>().~open_payload(); },
     .cancel_when_dropped = nullptr,
     .describe = [](const record& r,

@@ -10,6 +10,7 @@
 #include "exec/core.hpp"
 #include "fs/file_access.hpp"
 #include "fs/file_state.hpp"
+#include "fs/open_completion.hpp"
 #include "fs/path/path_error.hpp"
 #include "fs/path/path_requests.hpp"
 #include "kernel/abi.hpp"
@@ -45,14 +46,7 @@ const record_type open_at_type = {
             e.open_flags = static_cast<std::uint32_t>(p.how.flags);
           }
         },
-    .complete =
-        [](record&, op_waiter* w, std::int32_t res, std::uint32_t, bool) noexcept {
-          if (res == -EINTR && w != nullptr) return after_completion::resubmit;
-          opened_file opened;  // closes what nobody waits for
-          if (res >= 0) opened.set(res);
-          if (w != nullptr) static_cast<open_waiter*>(w)->opened = std::move(opened);
-          return after_completion::finish;
-        },
+    .complete = &complete_open,
     .destroy = [](record& r) noexcept { r.as<open_at_payload>().~open_at_payload(); },
     .cancel_when_dropped = nullptr,
     .describe =
