@@ -415,24 +415,32 @@ TEST(ManyWorkers, what_is_left_when_run_returns_is_taken_by_others) {
     EXPECT_EQ(handles[static_cast<std::size_t>(i)].blocking_join(), 2 * i);
 }
 
-// Runs until the task is on another worker than it began on.
-task<bool> gets_about() {
+// Keeps its worker's thread until told, or for a moment.
+task<void> holds_its_worker(std::atomic<bool>& moved) {
+  const auto end = std::chrono::steady_clock::now() + 10ms;
+  while (!moved.load(std::memory_order_relaxed) && std::chrono::steady_clock::now() < end) {
+  }
+  co_return;
+}
+
+// Moves when the holder runs first on the worker that both are on: the other worker is idle then.
+task<bool> gets_about(std::atomic<bool>& moved) {
   const unsigned first = this_task::worker();
-  for (int i = 0; i < 1'000'000; ++i) {
+  const auto end = std::chrono::steady_clock::now() + 60s;
+  while (std::chrono::steady_clock::now() < end) {
+    auto holder = spawn_anywhere(holds_its_worker, std::ref(moved));
     co_await yield_anywhere();
-    if (this_task::worker() != first) co_return true;
+    moved.store(this_task::worker() != first, std::memory_order_relaxed);
+    co_await holder;
+    if (moved.load(std::memory_order_relaxed)) co_return true;
   }
   co_return false;
 }
 
 TEST(ManyWorkers, a_task_moves_at_yield_anywhere) {
   runtime rt({.workers = 3});
-  // Two workers: one of them has two of the tasks, and the other one ends first.
-  std::vector<remote_handle<bool>> all;
-  for (int i = 0; i < 3; ++i) all.push_back(rt.spawn_anywhere(gets_about));
-  bool moved = false;
-  for (auto& h : all) moved = h.blocking_join() || moved;
-  EXPECT_TRUE(moved);
+  std::atomic<bool> moved = false;
+  EXPECT_TRUE(rt.spawn_anywhere(gets_about, std::ref(moved)).blocking_join());
   EXPECT_GE(rt.counters().moves, 1u);
 }
 
