@@ -19,7 +19,8 @@
 
 namespace parkring::kernel {
 
-/// What an extended attribute belongs to: a path, or an open file when there is none.
+/// What an extended attribute belongs to: a path, or an open file when there is none, which may be
+/// one that was opened by O_PATH (-ENOENT then where a real system shows no /proc).
 struct attribute_place {
   int fd = -1;
   const char* path = nullptr;

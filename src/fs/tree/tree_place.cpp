@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include <parkring/detail/check.hpp>
+
 namespace parkring::fs {
 
 // A chain as long as the tree is deep ends without recursion.
@@ -75,10 +77,11 @@ reached reach(kernel::file_calls& calls, const open_dir& directory, bool follow)
     closed.push_back(&d->place());
     d = d->above().get();
   }
-  int at = d != nullptr ? d->fd() : AT_FDCWD;
+  // Nothing is found by the root's path once more: that may lead elsewhere by now.
+  PARKRING_CHECK(d != nullptr, "the root is the first that asks the budget, and keeps its own");
+  int at = d->fd();
   for (std::size_t i = closed.size(); i-- > 0;) {
-    const bool is_root = closed[i]->parent() == nullptr;
-    const int fd = calls.open(at, closed[i]->name().c_str(), directory_flags(follow || is_root), 0);
+    const int fd = calls.open(at, closed[i]->name().c_str(), directory_flags(follow), 0);
     if (fd < 0) {
       result.error = fd;
       return result;

@@ -11,6 +11,7 @@
 //
 // So that a deep or bushy tree does not take all descriptors, only so many directories keep theirs.
 // The others close when they have been read, and `reach` opens the way again, one name at a time.
+// The root always keeps its own.
 #pragma once
 
 #include <atomic>
@@ -118,7 +119,7 @@ struct reached {
   int error = 0;  // negative errno when there is none
   call_fd opened;
 };
-/// `follow`: through symbolic links below the root too. The root is found by its path.
+/// `follow`: through symbolic links below the root too. The root must keep its descriptor.
 [[nodiscard]] reached reach(kernel::file_calls& calls, const open_dir& directory, bool follow);
 
 /// Flags of opening a directory below another.
