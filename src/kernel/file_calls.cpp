@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/descriptor.hpp"
+#include "kernel/open_how.hpp"
 
 namespace parkring::kernel {
 namespace {
@@ -54,6 +55,15 @@ class system_calls final : public file_calls {
  public:
   int open(int at, const char* path, int flags, unsigned mode) noexcept override {
     return answer(::openat(at, path, flags | O_CLOEXEC, mode));
+  }
+  int open_without_links(int at, const char* path) noexcept override {
+    constexpr long sys_openat2 = 437;  // on all architectures
+    abi::open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = abi::resolve_no_symlinks;
+    const long made = ::syscall(sys_openat2, at, path, &how, sizeof how);
+    if (made >= 0) return static_cast<int>(made);
+    return errno == EPERM ? -ENOSYS : -errno;  // a filter's answer
   }
   int close(int fd) noexcept override { return base::close_descriptor(fd); }
   int duplicate(int fd) noexcept override { return answer(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
@@ -207,6 +217,8 @@ class system_calls final : public file_calls {
 };
 
 }  // namespace
+
+int file_calls::open_without_links(int, const char*) noexcept { return -ENOSYS; }
 
 file_calls& system_file_calls() noexcept {
   static system_calls calls;

@@ -47,6 +47,9 @@ class file_calls {
 
   /// openat(2): a descriptor of this kernel, which `close` closes.
   virtual int open(int at, const char* path, int flags, unsigned mode) noexcept = 0;
+  /// A directory, by a path of which no part may be a symbolic link: openat2(2). -ENOSYS where this
+  /// cannot be asked for: open one part after the other then.
+  virtual int open_without_links(int at, const char* path) noexcept;
   virtual int close(int fd) noexcept = 0;
   /// Another descriptor of the same open file, which a job keeps while the file may close. Never
   /// blocks.

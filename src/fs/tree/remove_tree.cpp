@@ -30,7 +30,7 @@ removed_directory::~removed_directory() {
 remove_tree::remove_tree(call_fd in, std::string name, std::string path, unsigned concurrency,
                          kernel::file_calls& calls)
     : calls_(calls),
-      budget_(std::make_shared<open_budget>(most_open)),
+      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
       root_in_(std::move(in)),
       root_name_(std::move(name)),
       root_path_(std::move(path)) {
@@ -76,6 +76,7 @@ bool remove_tree::begin(share& s, const directory_ref& in, const std::string& na
   const bool is_root = in == nullptr;
   const reached above = is_root ? reached{.fd = root_at(), .error = 0, .opened = {}}
                                 : reach(calls_, *in->opened, false);
+  if (above.error == -ENOENT) return false;  // it is gone with what it was in
   if (above.error != 0) return fail_at(in.get(), name, above.error), false;
   const char* const path = is_root ? root_name_.c_str() : name.c_str();
   const int fd = calls_.open(above.fd, path, directory_flags(false), 0);
@@ -142,6 +143,7 @@ void remove_tree::list(share& s, const directory_ref& in, call_fd reading) {
 void remove_tree::remove_names(share& s, const directory_ref& in,
                                const std::vector<std::string>& names) {
   const reached at = reach(calls_, *in->opened, false);
+  if (at.error == -ENOENT) return;  // they are gone
   if (at.error != 0) return fail_at(in.get(), "", at.error);
   for (const std::string& name : names) {
     if (!wanted()) return;
@@ -185,6 +187,7 @@ bool remove_tree::finish(share& s, const directory_ref& d) {
   if ((error == -ENOTEMPTY || error == -EEXIST) && d->lists++ < most_lists) {
     // Names came meanwhile, or the list left some out.
     const int fd = calls_.open(above.fd, path, directory_flags(false), 0);
+    if (fd == -ENOENT) return true;
     if (fd >= 0) {
       removal_item again;
       again.in = d;

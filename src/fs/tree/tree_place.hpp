@@ -10,8 +10,8 @@
 // closes with it, on whatever thread.
 //
 // So that a deep or bushy tree does not take all descriptors, only so many directories keep theirs.
-// The others close when they have been read, and `reach` opens the way again, one name at a time.
-// The root always keeps its own.
+// The others close when they have been read, and `reach` opens the way again, as many names in a
+// call as a path has room for; no name of it may have become a link. The root always keeps its own.
 #pragma once
 
 #include <atomic>
@@ -57,6 +57,8 @@ struct open_budget {
   std::atomic<int> left;
 };
 using shared_budget = std::shared_ptr<open_budget>;
+/// At most `most`, and a part of what the process may have.
+[[nodiscard]] int places_to_keep(int most) noexcept;
 
 class tree_place {
  public:

@@ -70,10 +70,10 @@ task<std::vector<walk_entry>> walk_state::next_batch() {
   std::vector<walk_entry> batch = rest();
   while (batch.empty()) {
     auto taken = work_->take();
+    if (taken) batch_ = std::move(*taken);  // it stays there when no thread can be had
     while (work_->wants_job(crew_->out())) crew_->send();
     if (taken) {
-      batch = std::move(*taken);
-      leave_out_skipped(batch);
+      batch = rest();
       continue;
     }
     if (auto wrong = work_->take_root_error()) throw io_error(std::move(*wrong));

@@ -35,7 +35,7 @@ walk_work::walk_work(std::string root, call_fd opened, walk_options o, const cha
       follow_(options.follow == follow_links::always),
       most_jobs_(options.order == walk_order::depth_first ? 1 : std::max(1U, options.concurrency)),
       identities_(follow_ || options.one_file_system),
-      budget_(std::make_shared<open_budget>(most_open)),
+      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
       root_(std::move(opened)) {
   item first;
   first.place = std::make_shared<tree_place>(std::move(root));
