@@ -3,6 +3,7 @@
 
 #include <parkring/fs/allocate.hpp>
 #include <parkring/fs/attributes.hpp>
+#include <parkring/fs/confined_directory.hpp>
 #include <parkring/fs/copy.hpp>
 #include <parkring/fs/copy_stream.hpp>
 #include <parkring/fs/direct_file.hpp>

@@ -73,6 +73,30 @@ TEST(FileLock, is_waited_for_until_whoever_has_it_lets_go) {
   });
 }
 
+// Two tasks wait by the file, which closes under them: they have what they need.
+TEST(FileLock, a_file_closes_beside_those_who_wait_for_a_lock_by_it) {
+  on_both_machines([](path_t dir) -> task<> {
+    file owner = co_await open(dir / "a", both_ways);
+    file f = co_await open(dir / "a", both_ways);
+    std::string order;
+    auto wait = [](const file& of, std::string& into) -> task<> {
+      file_lock l = co_await fs::lock(of, lock_kind::exclusive);
+      into += "waiter ";
+    };
+    file_lock l = co_await fs::lock(owner, lock_kind::exclusive);
+    auto one = spawn(wait(f, order));
+    auto two = spawn(wait(f, order));
+    co_await sleep_for(5ms);  // they wait
+    const auto closed = co_await timeout(10s, std::move(f).close());
+    EXPECT_TRUE(closed) << "it waits for them";
+    order += "closed ";
+    co_await std::move(l).unlock();
+    co_await std::move(one);
+    co_await std::move(two);
+    EXPECT_EQ(order, "closed waiter waiter ");
+  });
+}
+
 TEST(FileLock, a_wait_that_is_given_up_leaves_no_lock) {
   on_both_machines([](path_t dir) -> task<> {
     file f = co_await open(dir / "a", both_ways);

@@ -1,3 +1,7 @@
+// A mapping is shared by its handle and by the loads under way, and unmapped by whoever lets go of
+// it last: the handle, the frame of a load, or the job of one, which is destroyed on a thread of
+// the pool, or at home when it comes there and nobody waits any more. To unmap much takes its time;
+// so on the thread of a runtime it is handed to the pool then.
 #include <parkring/fs/mapping.hpp>
 
 #include <fcntl.h>
@@ -45,6 +49,13 @@ struct mapping_maker {
 namespace {
 
 using detail::mapped_region;
+
+void let_go(mapped_region* region) noexcept {
+  constexpr std::size_t small = std::size_t{1} << 20;
+  std::unique_ptr<mapped_region> last(region);
+  if (last->mapped <= small || detail::this_thread_core == nullptr) return;
+  in_parting([last = std::move(last)]() mutable noexcept { last.reset(); });
+}
 
 struct mapped {
   int number = 0;
@@ -107,7 +118,7 @@ mapped map_now(kernel::file_calls& calls, int fd, bool real, const map_options& 
       m.number = -ENODEV;
       return m;
     }
-    m.region = std::make_shared<mapped_region>();
+    m.region = std::shared_ptr<mapped_region>(new mapped_region, &let_go);
     m.region->offset = o.offset;
     const std::uint64_t there = s.stx_size > o.offset ? s.stx_size - o.offset : 0;
     const std::uint64_t wanted = std::min(there, o.length.value_or(there));
@@ -173,12 +184,7 @@ task<> mapping::load(std::size_t from, std::size_t count) const {
   return load_part(region_, from, count);
 }
 
-void mapping::drop() noexcept {
-  constexpr std::size_t small = std::size_t{1} << 20;
-  auto last = std::move(region_);
-  if (last == nullptr || last->mapped <= small) return;
-  in_parting([last = std::move(last)]() mutable noexcept { last = nullptr; });
-}
+void mapping::drop() noexcept { region_.reset(); }
 
 task<mapping> map(const file& f, map_options options) { return map_file(job_subject(f), options); }
 

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/descriptor.hpp"
+#include "kernel/open_how.hpp"
 
 namespace parkring::kernel {
 namespace {
@@ -37,10 +38,32 @@ struct path_of_descriptor {
   }
 };
 
+// Of an open file by its descriptor; of one that was opened by O_PATH, which such calls refuse, by
+// a path that leads to it.
+template <class ByDescriptor, class ByPath>
+auto on_descriptor(int fd, ByDescriptor by_descriptor, ByPath by_path) noexcept {
+  const auto result = by_descriptor(fd);
+  if (result >= 0) return result;
+  const int number = errno;
+  const int flags = number == EBADF ? ::fcntl(fd, F_GETFL) : 0;
+  if (number != EBADF || flags < 0 || (flags & O_PATH) == 0)
+    return static_cast<decltype(+result)>(-number);
+  return answer(by_path(path_of_descriptor(fd).text));
+}
+
 class system_calls final : public file_calls {
  public:
   int open(int at, const char* path, int flags, unsigned mode) noexcept override {
     return answer(::openat(at, path, flags | O_CLOEXEC, mode));
+  }
+  int open_without_links(int at, const char* path) noexcept override {
+    constexpr long sys_openat2 = 437;  // on all architectures
+    abi::open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = abi::resolve_no_symlinks;
+    const long made = ::syscall(sys_openat2, at, path, &how, sizeof how);
+    if (made >= 0) return static_cast<int>(made);
+    return errno == EPERM ? -ENOSYS : -errno;  // a filter's answer
   }
   int close(int fd) noexcept override { return base::close_descriptor(fd); }
   int duplicate(int fd) noexcept override { return answer(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
@@ -97,25 +120,36 @@ class system_calls final : public file_calls {
   std::int64_t get_attribute(const attribute_place& of, const char* name,
                              std::span<std::byte> out) noexcept override {
     if (of.path == nullptr)
-      return answer<std::int64_t>(::fgetxattr(of.fd, name, out.data(), out.size()));
+      return on_descriptor(
+          of.fd, [&](int fd) { return ::fgetxattr(fd, name, out.data(), out.size()); },
+          [&](const char* path) { return ::getxattr(path, name, out.data(), out.size()); });
     return answer<std::int64_t>(
         (of.follow ? ::getxattr : ::lgetxattr)(of.path, name, out.data(), out.size()));
   }
   int set_attribute(const attribute_place& of, const char* name, std::span<const std::byte> value,
                     int flags) noexcept override {
     if (of.path == nullptr)
-      return answer(::fsetxattr(of.fd, name, value.data(), value.size(), flags));
+      return on_descriptor(
+          of.fd, [&](int fd) { return ::fsetxattr(fd, name, value.data(), value.size(), flags); },
+          [&](const char* path) {
+            return ::setxattr(path, name, value.data(), value.size(), flags);
+          });
     return answer(
         (of.follow ? ::setxattr : ::lsetxattr)(of.path, name, value.data(), value.size(), flags));
   }
   std::int64_t list_attributes(const attribute_place& of, std::span<char> out) noexcept override {
     if (of.path == nullptr)
-      return answer<std::int64_t>(::flistxattr(of.fd, out.data(), out.size()));
+      return on_descriptor(
+          of.fd, [&](int fd) { return ::flistxattr(fd, out.data(), out.size()); },
+          [&](const char* path) { return ::listxattr(path, out.data(), out.size()); });
     return answer<std::int64_t>(
         (of.follow ? ::listxattr : ::llistxattr)(of.path, out.data(), out.size()));
   }
   int remove_attribute(const attribute_place& of, const char* name) noexcept override {
-    if (of.path == nullptr) return answer(::fremovexattr(of.fd, name));
+    if (of.path == nullptr)
+      return on_descriptor(
+          of.fd, [&](int fd) { return ::fremovexattr(fd, name); },
+          [&](const char* path) { return ::removexattr(path, name); });
     return answer((of.follow ? ::removexattr : ::lremovexattr)(of.path, name));
   }
 
@@ -183,6 +217,8 @@ class system_calls final : public file_calls {
 };
 
 }  // namespace
+
+int file_calls::open_without_links(int, const char*) noexcept { return -ENOSYS; }
 
 file_calls& system_file_calls() noexcept {
   static system_calls calls;

@@ -19,7 +19,8 @@
 
 namespace parkring::kernel {
 
-/// What an extended attribute belongs to: a path, or an open file when there is none.
+/// What an extended attribute belongs to: a path, or an open file when there is none, which may be
+/// one that was opened by O_PATH (-ENOENT then where a real system shows no /proc).
 struct attribute_place {
   int fd = -1;
   const char* path = nullptr;
@@ -46,6 +47,9 @@ class file_calls {
 
   /// openat(2): a descriptor of this kernel, which `close` closes.
   virtual int open(int at, const char* path, int flags, unsigned mode) noexcept = 0;
+  /// A directory, by a path of which no part may be a symbolic link: openat2(2). -ENOSYS where this
+  /// cannot be asked for: open one part after the other then.
+  virtual int open_without_links(int at, const char* path) noexcept;
   virtual int close(int fd) noexcept = 0;
   /// Another descriptor of the same open file, which a job keeps while the file may close. Never
   /// blocks.

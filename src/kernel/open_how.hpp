@@ -11,6 +11,7 @@ struct open_how {
   std::uint64_t mode;
   std::uint64_t resolve;
 };
+inline constexpr std::uint64_t resolve_no_symlinks = 0x04;
 inline constexpr std::uint64_t resolve_beneath = 0x08;
 
 }  // namespace parkring::kernel::abi

@@ -70,6 +70,26 @@ TEST(GuidePaths, what_is_served_lies_beneath_a_directory) {
   pr::run(body(dir.root()));
 }
 
+pr::task<bool> discard(const fs::confined_directory& uploads, std::string asked_for) {
+  const auto gone = co_await pr::as_result(uploads.remove_all(asked_for));
+  co_return gone && gone->files + gone->directories != 0;
+}
+
+TEST(GuidePaths, what_is_discarded_lies_beneath_a_directory) {
+  const parkring::testing::scratch dir;
+  (void)dir.file("page", "text");
+  auto body = [](std::filesystem::path p) -> pr::task<> {
+    co_await fs::create_directories(p / "uploads/one");
+    co_await fs::write_file(p / "uploads/one/f", "text");
+    const fs::confined_directory uploads(co_await fs::open_directory(p / "uploads"));
+    EXPECT_TRUE(co_await discard(uploads, "one"));
+    EXPECT_FALSE(co_await discard(uploads, "one"));
+    EXPECT_FALSE(co_await discard(uploads, "../page"));
+    EXPECT_EQ(co_await fs::read_file(p / "page"), "text");
+  };
+  pr::run(body(dir.root()));
+}
+
 pr::task<std::string> append_durably(fs::file& log, std::string record, std::uint64_t end) {
   auto [wrote, synced] =
       co_await pr::link(log.write_at(std::move(record), end), log.datasync()).each();

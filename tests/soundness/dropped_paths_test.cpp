@@ -76,6 +76,27 @@ TEST_F(DroppedPaths, links_of_changes_of_names_leave_nothing) {
       150u);
 }
 
+TEST_F(DroppedPaths, what_is_confined_to_a_directory_leaves_nothing) {
+  pr::run(pr::fs::create_directories(root / "in" / "d"));
+  pr::run(pr::fs::write_file(root / "in" / "d" / "f", "content"));
+  EXPECT_GT(drop_everywhere([&]() -> pr::task<> {
+              return [](std::filesystem::path p) -> pr::task<> {
+                auto opening = pr::fs::open_directory(p);
+                const pr::fs::confined_directory in(co_await std::move(opening));
+                (void)co_await in.stat("d/f");
+                (void)co_await pr::as_result(in.stat("../d/f"));
+                co_await in.set_permissions("d/f", 0600);
+                (void)co_await pr::as_result(in.create_directory("d/new"));
+                (void)co_await pr::as_result(in.rename("d/new", "d/old"));
+                (void)co_await pr::as_result(in.create_fifo("d/old/p"));
+                auto w = co_await in.walk("d");
+                (void)co_await w.next_batch();
+                (void)co_await pr::as_result(in.remove_all("d/old"));
+              }(root / "in");
+            }),
+            60u);
+}
+
 TEST_F(DroppedPaths, questions_about_names_leave_nothing) {
   const auto file = dir.file("f", "1234");
   drop_everywhere([&]() -> pr::task<> {

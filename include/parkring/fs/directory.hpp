@@ -58,8 +58,8 @@ using open_directory_operation =
 
 /// An open directory. What its functions take are names in it, or paths that start there; they do
 /// what the functions of the same name in `fs` do, and say so in the same way. An absolute path is
-/// taken as it is, and links lead where they lead: where that matters, open with `within::beneath`
-/// whatever lies further down, and work from there.
+/// taken as it is, and links lead where they lead: where that matters, a `confined_directory` does
+/// the same beneath the directory, and never outside.
 ///
 /// *Owns* the descriptor, together with its requests: it closes after the last of them, whenever
 /// the handle goes. *Thread*: used on the runtime that opened it; may be dropped on any thread,

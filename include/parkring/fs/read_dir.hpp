@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <parkring/fs/metadata.hpp>
@@ -45,6 +46,8 @@ class directory_entries {
   [[nodiscard]] task<std::vector<directory_entry>> next_batch();
 
  private:
+  friend struct tree_starts;
+  explicit directory_entries(walk of) noexcept : of_(std::move(of)) {}
   walk of_;
 };
 

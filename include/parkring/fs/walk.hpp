@@ -17,6 +17,7 @@ namespace parkring::fs {
 
 class tree_place;
 class walk_state;
+struct tree_starts;
 
 /// One name that a walk came to.
 class walk_entry {
@@ -123,7 +124,9 @@ class walk {
 
  private:
   friend class directory_entries;
+  friend struct tree_starts;
   walk(std::filesystem::path root, walk_options options, const char* operation);
+  explicit walk(std::unique_ptr<walk_state> state) noexcept;
   std::unique_ptr<walk_state> state_;
 };
 

@@ -11,6 +11,7 @@
 #include "fs/file_access.hpp"
 #include "fs/file_state.hpp"
 #include "fs/open_completion.hpp"
+#include "fs/path/handle_request.hpp"
 #include "fs/path/path_error.hpp"
 #include "fs/path/path_requests.hpp"
 #include "kernel/abi.hpp"
@@ -64,17 +65,22 @@ bool open_at_request::ready(op_waiter& w) noexcept {
   return refused != 0;
 }
 
-void open_at_request::start(op_waiter& w) noexcept {
+void start_open_at(op_waiter& w, const file_ref& at, const shared_names& names,
+                   const abi::open_how& how, bool limited) noexcept {
   auto& ops = exec::this_core().ops;
   record* r = ops.acquire(open_at_type);
   if (r == nullptr) return ops.starve(w);
+  r->emplace<open_at_payload>(at.share(), names, how, limited);
+  ops.submit(*r, &w);
+}
+
+void open_at_request::start(op_waiter& w) noexcept {
   abi::open_how how{};
   how.flags = static_cast<std::uint64_t>(as_directory ? O_RDONLY | O_DIRECTORY | O_CLOEXEC
                                                       : fs::open_flags(options));
   if (!as_directory && options.creation != fs::creation::never) how.mode = options.mode;
   if (limit == fs::within::beneath) how.resolve = abi::resolve_beneath;
-  r->emplace<open_at_payload>(at.share(), names, how, limit == fs::within::beneath);
-  ops.submit(*r, &w);
+  start_open_at(w, at, names, how, limit == fs::within::beneath);
 }
 
 std::string open_at_request::full_path() const {
@@ -85,15 +91,15 @@ std::string open_at_request::full_path() const {
 error open_at_request::failure(int number) const {
   const char* const what = as_directory ? "open_directory" : "open";
   const std::string subject = fs::shown_at(at.get(), names.get());
-  if (number == EXDEV && limit == fs::within::beneath)
-    return {number, what, subject, "the name leads out of the directory, and must not"};
-  if (number == EAGAIN && limit == fs::within::beneath)
-    return {number, what, subject,
-            "something was renamed meanwhile, so that it could not be told where the name leads; "
-            "try again"};
-  if (number == ENOSYS && limit == fs::within::beneath)
-    return {number, what, subject,
-            "openat2(2) is forbidden here; without it a name cannot be kept within a directory"};
+  if (limit == fs::within::beneath) {
+    // A file may be refused as well as the call.
+    const bool may_be_the_file = number == EPERM && !as_directory;
+    if (std::string advice = beneath_advice(number); !advice.empty() && !may_be_the_file)
+      return {number, what, subject, std::move(advice)};
+    if (may_be_the_file && !options.noatime)
+      return {number, what, subject,
+              "the file is sealed or immutable, or openat2(2) is forbidden here"};
+  }
   if (as_directory && number == ENOTDIR)
     return {number, what, subject, "this is no directory, or a part of the path is not"};
   if (as_directory || number == EBADF) return fs::path_error(number, what, at.get(), *names);
@@ -105,17 +111,21 @@ std::expected<fs::file, error> open_file_at_request::value(op_waiter& w) const {
   return open_request{full_path(), options}.adopt(static_cast<open_waiter&>(w).opened.release());
 }
 
-std::expected<fs::directory, error> open_directory_request::value(op_waiter& w) const {
-  base::owned_fd fd(static_cast<open_waiter&>(w).opened.release());
+fs::file adopt_handle(base::owned_fd fd, std::string path) {
   auto& core = running_core();
   auto state = std::make_unique<file_state>();
   state->home_of = core.home_of;
   state->team = core.team;
-  state->path = full_path();
+  state->path = std::move(path);
   state->registrable = false;
   state->fd = std::move(fd);
   state->descriptor = state->ring_target = state->fd.get();
-  return fs::directory(file_access::adopt(std::move(state)));
+  return file_access::adopt(std::move(state));
+}
+
+std::expected<fs::directory, error> open_directory_request::value(op_waiter& w) const {
+  base::owned_fd fd(static_cast<open_waiter&>(w).opened.release());
+  return fs::directory(adopt_handle(std::move(fd), full_path()));
 }
 
 }  // namespace detail

@@ -1,9 +1,13 @@
 #include <parkring/fs/durable.hpp>
 
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
+#include <vector>
 
 #include <parkring/fs/attributes.hpp>
 #include <parkring/fs/metadata.hpp>
@@ -12,7 +16,9 @@
 #include <parkring/sim/explore.hpp>
 #include <parkring/sim/faults.hpp>
 
+#include "support/child_process.hpp"
 #include "support/on_machines.hpp"
+#include "support/privileges.hpp"
 
 namespace parkring::fs {
 namespace {
@@ -140,6 +146,67 @@ TEST(WriteFileDurably, an_error_says_which_content_is_in_place) {
     } else {
       EXPECT_EQ(now, "old") << e.message();
     }
+  }
+}
+
+// All of the disk but a part: the new content does not fit beside the old one.
+TEST(WriteFileDurably, on_a_disk_that_is_full_the_old_content_stays_and_nothing_else) {
+  sim::world_options small;
+  small.disk.capacity = 1U << 20;
+  sim::world w(1, small);
+  w.create_directory("/d");
+  const std::string old_content = test_pattern(400'000, 1), fits = test_pattern(300'000, 2);
+  w.write_file("/d/a", old_content);
+  w.run([&]() -> task<> {
+    for (int i = 0; i < 3; ++i) {  // what is given up takes no room
+      const error e = co_await error_of(write_file_durably("/d/a", std::string(900'000, 'n')));
+      EXPECT_EQ(e.number(), ENOSPC);
+      EXPECT_NE(e.advice().find("the old content is in place"), std::string::npos) << e.message();
+      const error fresh = co_await error_of(write_file_durably("/d/b", std::string(900'000, 'n')));
+      EXPECT_EQ(fresh.number(), ENOSPC);
+    }
+  });
+  EXPECT_EQ(w.list("/d"), std::vector<std::string>{"a"});
+  EXPECT_TRUE(w.read_file("/d/a") == old_content);
+  w.run([&]() -> task<> { co_await write_file_durably("/d/a", fits); });
+  EXPECT_TRUE(w.read_file("/d/a") == fits);
+}
+
+// Of somebody else's file a user who may replace it cannot hand owner and group on: then nobody may
+// do with the new file what he could not do with the old one.
+TEST(WriteFileDurably, who_cannot_hand_the_owner_on_gives_nobody_more_permissions) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make files of others";
+  constexpr unsigned nobody = 65534, other_user = 1111, other_group = 2222, shared_group = 3333;
+  struct {
+    const char* what;
+    unsigned group, before, after, group_after;
+  } const cases[] = {
+      {"neither", other_group, 06751, 0711, nobody},
+      {"neither, and others may more", other_group, 0604, 0644, nobody},
+      {"the group, which it is anyway", nobody, 02750, 0750, nobody},
+      {"the group, as one of its own", shared_group, 06771, 0771, shared_group},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.what);
+    const test_directory dir;
+    ASSERT_EQ(::chmod((dir / "").c_str(), 0777), 0);
+    const auto path = dir.make("a", "old");
+    ASSERT_EQ(::chown(path.c_str(), other_user, c.group), 0);
+    ASSERT_EQ(::chmod(path.c_str(), c.before), 0);
+    const auto r = testing::in_child([&] {
+      const gid_t groups[] = {shared_group};
+      if (::setgroups(1, groups) != 0 || !testing::drop_privileges()) return 77;
+      run(write_file_durably(path, "new"));
+      return 0;
+    });
+    if (r.status == 77) GTEST_SKIP() << "privileges cannot be given up here";
+    ASSERT_EQ(r.status, 0) << r;
+    struct stat now {};
+    ASSERT_EQ(::stat(path.c_str(), &now), 0);
+    EXPECT_EQ(content_of(path), "new");
+    EXPECT_EQ(now.st_uid, nobody);
+    EXPECT_EQ(now.st_gid, c.group_after);
+    EXPECT_EQ(now.st_mode & 07777U, c.after) << std::oct << (now.st_mode & 07777U);
   }
 }
 

@@ -30,6 +30,7 @@ struct job_subject {
 
   job_subject(std::filesystem::path p, links h) : path(std::move(p)), how(h) {}
   explicit job_subject(const fs::file& f) : file(detail::file_access::ref(f)) {}
+  explicit job_subject(detail::file_ref f) noexcept : file(std::move(f)) {}
 };
 
 struct job_target {

@@ -32,7 +32,7 @@ struct temporary_name {
 namespace parkring::fs {
 
 /// Removes what is at `path`, a directory with all that is in it; follows no links. In a job. The
-/// first error, as a negative errno, after all has been tried.
+/// first error, as a negative errno, after all has been tried; nothing there is none.
 int erase_tree(kernel::file_calls& calls, const std::string& path) noexcept;
 
 /// Calls `make(path)` with new paths that begin with `begin` until it gives something else than

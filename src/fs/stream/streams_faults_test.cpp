@@ -1,13 +1,17 @@
-// Readers and writers on a simulated disk that reads and writes short, and fails now and then.
+// Readers and writers on a simulated disk that reads and writes short, fails now and then and gets
+// full; and copies of a file that is cut meanwhile.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
 #include <parkring/as_result.hpp>
 #include <parkring/fs/copy_stream.hpp>
 #include <parkring/fs/lines.hpp>
+#include <parkring/fs/writer.hpp>
 #include <parkring/runtime.hpp>
 #include <parkring/sim/world.hpp>
 
@@ -126,6 +130,67 @@ TEST(WriterFaults, an_error_tells_where_and_what_is_before_it_is_written) {
     EXPECT_TRUE(there.substr(0, sure) == pattern.substr(0, sure)) << "seed " << seed;
   }
   EXPECT_GT(errors, 10);
+}
+
+TEST(Writer, on_a_disk_that_gets_full_what_lies_before_the_error_is_in_the_file) {
+  const auto pattern = test_pattern(3'000'000);
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    sim::world_options small;
+    small.disk.capacity = 1U << 20;
+    sim::world w(seed, small);
+    std::size_t offset = 0;
+    w.run([&]() -> task<> {
+      const open_options anew{.access = access::write, .creation = creation::must_be_new};
+      file f = co_await open("/a", anew);
+      writer to(f, {.buffer_size = 50'000, .in_flight = 3});
+      error first(0, "", "");
+      for (std::size_t at = 0; at < pattern.size() && first.number() == 0; at += 10'000) {
+        const auto r = co_await as_result(to.write(std::string_view(pattern).substr(at, 10'000)));
+        if (!r) first = r.error();
+      }
+      EXPECT_EQ(first.number(), ENOSPC);
+      const auto named = first.subject().find("offset ");
+      EXPECT_NE(named, std::string::npos) << first.message();
+      if (named != std::string::npos) offset = std::stoul(first.subject().substr(named + 7));
+      const auto again = co_await as_result(to.flush());
+      EXPECT_FALSE(again.has_value());
+      if (!again) {
+        EXPECT_EQ(again.error().message(), first.message());
+      }
+    });
+    const std::string now = w.read_file("/a");
+    EXPECT_GT(offset, 500'000u);
+    EXPECT_GE(now.size(), offset);
+    EXPECT_TRUE(now.substr(0, offset) == pattern.substr(0, offset)) << seed;
+  }
+}
+
+TEST(CopyStream, of_a_file_that_is_cut_meanwhile_tells_what_was_missing) {
+  const test_directory dir;
+  const auto pattern = test_pattern(5'000'000);
+  for (const bool into_nothing : {false, true}) {
+    const auto path = dir.make("a", pattern);
+    auto body = [](std::filesystem::path from_path, std::filesystem::path to_path,
+                   bool nothing) -> task<copied> {
+      file from = co_await open(from_path);
+      copy_stream_options o;
+      o.from.length = 5'000'000;
+      o.progress = [from_path](std::uint64_t) { std::filesystem::resize_file(from_path, 100'000); };
+      if (nothing) {
+        file null = co_await open("/dev/null", {.access = access::write});
+        co_return co_await copy_stream(from, null, std::move(o));
+      }
+      const open_options anew{.access = access::write, .creation = creation::if_missing};
+      file to = co_await open(to_path, anew);
+      co_return co_await copy_stream(from, to, std::move(o));
+    };
+    const copied c = run(body(path, dir / "b", into_nothing));
+    EXPECT_EQ(c.bytes + c.missing, 5'000'000u);
+    EXPECT_GT(c.missing, 0u);
+    if (!into_nothing) {
+      EXPECT_TRUE(content_of(dir / "b") == pattern.substr(0, c.bytes));
+    }
+  }
 }
 
 }  // namespace

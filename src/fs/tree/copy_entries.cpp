@@ -26,6 +26,7 @@ std::uint64_t device_of(const struct statx& s) noexcept {
 
 void copy_tree::copy_names(share& s, const directory_ref& in, std::vector<name_to_copy> names) {
   ends of{reach(calls_, *in->source, false), reach(calls_, *in->target, false)};
+  if (of.source.error == -ENOENT) return;  // they are gone
   if (of.source.error != 0) return fail_at(in.get(), "", of.source.error, false);
   if (of.target.error != 0) return fail_at(in.get(), "", of.target.error, true);
   const std::size_t below = s.mine.size();

@@ -33,7 +33,7 @@ copy_tree::copy_tree(std::string from, std::string to, copy_options options,
                      kernel::file_calls& calls)
     : options_(std::move(options)),
       calls_(calls),
-      budget_(std::make_shared<open_budget>(most_open)),
+      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
       from_(std::move(from)),
       to_(std::move(to)) {
   most_busy_ = std::max(1U, options_.concurrency);
@@ -124,9 +124,11 @@ bool copy_tree::begin_directory(share& s, copy_item&& i) {
     return false;
   };
   const reached above = is_root ? reached() : reach(calls_, *i.in->source, false);
+  if (above.error == -ENOENT) return false;  // it is gone
   if (above.error != 0) return wrong(above.error);
   const char* const name = is_root ? from_.c_str() : i.name.c_str();
   const int fd = calls_.open(is_root ? AT_FDCWD : above.fd, name, directory_flags(is_root), 0);
+  if (fd == -ENOENT && !is_root) return false;  // likewise
   if (fd < 0) return wrong(fd);
   call_fd reading(calls_, fd);
   auto d = std::make_shared<copied_directory>();
@@ -217,8 +219,8 @@ void copy_tree::list(share& s, const directory_ref& in, call_fd reading) {
     });
   } while (static_cast<std::size_t>(n) < listing_bytes / 2);
   hand_on();
-  if (n < 0) return fail_at(in.get(), "", static_cast<int>(n), false);
-  if (n == 0) return;
+  if (n < 0 && n != -ENOENT) return fail_at(in.get(), "", static_cast<int>(n), false);
+  if (n <= 0) return;  // ENOENT: the rest is gone with it
   // The rest is listed when what was found is done.
   copy_item rest;
   rest.what = copy_item::kind::listing;

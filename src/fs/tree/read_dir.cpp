@@ -5,6 +5,8 @@
 
 #include <parkring/error.hpp>
 
+#include "fs/tree/tree_starts.hpp"
+
 namespace parkring::fs {
 namespace {
 
@@ -33,6 +35,11 @@ task<std::vector<directory_entry>> directory_entries::next_batch() {
   result.reserve(batch.size());
   for (walk_entry& e : batch) result.push_back(entry_of(std::move(e)));
   co_return result;
+}
+
+directory_entries tree_starts::read_dir(base::owned_fd root, std::string path) {
+  walk_options options{.max_depth = 1, .concurrency = 1, .batch = names_in_batch};
+  return directory_entries(walk(std::move(root), std::move(path), std::move(options), "read_dir"));
 }
 
 directory_entries read_dir(const std::filesystem::path& path) { return directory_entries(path); }

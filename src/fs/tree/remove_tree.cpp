@@ -27,11 +27,18 @@ removed_directory::~removed_directory() {
   }
 }
 
-remove_tree::remove_tree(std::string path, unsigned concurrency, kernel::file_calls& calls)
-    : calls_(calls), budget_(std::make_shared<open_budget>(most_open)), root_(std::move(path)) {
+remove_tree::remove_tree(call_fd in, std::string name, std::string path, unsigned concurrency,
+                         kernel::file_calls& calls)
+    : calls_(calls),
+      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
+      root_in_(std::move(in)),
+      root_name_(std::move(name)),
+      root_path_(std::move(path)) {
   most_busy_ = std::max(1U, concurrency);
   add({});
 }
+
+int remove_tree::root_at() const noexcept { return root_in_ ? root_in_.get() : AT_FDCWD; }
 
 removal_counts remove_tree::counts() const {
   return {.files = files_.load(std::memory_order_relaxed),
@@ -43,7 +50,8 @@ void remove_tree::fail_at(removed_directory* in, std::string_view name, int numb
   ++failed_;
   for (removed_directory* d = in; d != nullptr; d = d->parent.get())
     if (d->stays.exchange(true, std::memory_order_relaxed)) break;
-  fail(tree_error(number, "remove_all", in == nullptr ? root_ : in->opened->place().path(name)));
+  fail(tree_error(number, "remove_all",
+                  in == nullptr ? root_path_ : in->opened->place().path(name)));
 }
 
 void remove_tree::add_item(share& s, removal_item&& i) {
@@ -66,10 +74,11 @@ void remove_tree::run(share& s, removal_item&& i) {
 // True: it is a directory, and was begun.
 bool remove_tree::begin(share& s, const directory_ref& in, const std::string& name) {
   const bool is_root = in == nullptr;
-  const reached above = is_root ? reached{.fd = AT_FDCWD, .error = 0, .opened = {}}
+  const reached above = is_root ? reached{.fd = root_at(), .error = 0, .opened = {}}
                                 : reach(calls_, *in->opened, false);
+  if (above.error == -ENOENT) return false;  // it is gone with what it was in
   if (above.error != 0) return fail_at(in.get(), name, above.error), false;
-  const char* const path = is_root ? root_.c_str() : name.c_str();
+  const char* const path = is_root ? root_name_.c_str() : name.c_str();
   const int fd = calls_.open(above.fd, path, directory_flags(false), 0);
   if (fd == -ENOENT) return false;
   if (fd < 0) {
@@ -85,7 +94,7 @@ bool remove_tree::begin(share& s, const directory_ref& in, const std::string& na
   call_fd reading(calls_, fd);
   auto d = std::make_shared<removed_directory>();
   d->parent = in;
-  auto place = is_root ? std::make_shared<tree_place>(root_)
+  auto place = is_root ? std::make_shared<tree_place>(root_path_)
                        : std::make_shared<tree_place>(in->opened->shared_place(), name);
   d->opened = std::make_shared<open_dir>(std::move(place), is_root ? nullptr : in->opened);
   reading = d->opened->keep(std::move(reading), budget_);
@@ -134,6 +143,7 @@ void remove_tree::list(share& s, const directory_ref& in, call_fd reading) {
 void remove_tree::remove_names(share& s, const directory_ref& in,
                                const std::vector<std::string>& names) {
   const reached at = reach(calls_, *in->opened, false);
+  if (at.error == -ENOENT) return;  // they are gone
   if (at.error != 0) return fail_at(in.get(), "", at.error);
   for (const std::string& name : names) {
     if (!wanted()) return;
@@ -164,9 +174,10 @@ void remove_tree::done_in(share& s, directory_ref in) {
 bool remove_tree::finish(share& s, const directory_ref& d) {
   if (d->stays.load(std::memory_order_relaxed)) return true;
   removed_directory* const parent = d->parent.get();
-  const reached above = parent == nullptr ? reached{.fd = AT_FDCWD, .error = 0, .opened = {}}
+  const reached above = parent == nullptr ? reached{.fd = root_at(), .error = 0, .opened = {}}
                                           : reach(calls_, *parent->opened, false);
-  const char* const path = parent == nullptr ? root_.c_str() : d->opened->place().name().c_str();
+  const char* const path =
+      parent == nullptr ? root_name_.c_str() : d->opened->place().name().c_str();
   const int error = above.error != 0 ? above.error : calls_.remove(above.fd, path, AT_REMOVEDIR);
   if (error == 0) {
     ++directories_;
@@ -176,6 +187,7 @@ bool remove_tree::finish(share& s, const directory_ref& d) {
   if ((error == -ENOTEMPTY || error == -EEXIST) && d->lists++ < most_lists) {
     // Names came meanwhile, or the list left some out.
     const int fd = calls_.open(above.fd, path, directory_flags(false), 0);
+    if (fd == -ENOENT) return true;
     if (fd >= 0) {
       removal_item again;
       again.in = d;

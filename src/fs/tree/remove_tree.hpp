@@ -37,7 +37,9 @@ struct removal_item {
 
 class remove_tree final : public tree_work<removal_item> {
  public:
-  remove_tree(std::string path, unsigned concurrency, kernel::file_calls& calls);
+  /// Of `name` in the directory `in`; without one `name` is a path. Errors call it `path`.
+  remove_tree(call_fd in, std::string name, std::string path, unsigned concurrency,
+              kernel::file_calls& calls);
 
   [[nodiscard]] removal_counts counts() const;
   [[nodiscard]] unsigned most_jobs() const noexcept { return most_busy_; }
@@ -56,7 +58,9 @@ class remove_tree final : public tree_work<removal_item> {
 
   kernel::file_calls& calls_;
   const shared_budget budget_;
-  const std::string root_;
+  [[nodiscard]] int root_at() const noexcept;
+  const call_fd root_in_;
+  const std::string root_name_, root_path_;
   std::atomic<std::uint64_t> files_{0}, directories_{0}, failed_{0};
 };
 

@@ -1,9 +1,14 @@
 #include "fs/tree/tree_place.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <vector>
+
+#include <parkring/detail/check.hpp>
 
 namespace parkring::fs {
 
@@ -67,24 +72,62 @@ int directory_flags(bool follow) noexcept {
   return O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
 }
 
+int places_to_keep(int most) noexcept {
+  rlimit all{};
+  if (::getrlimit(RLIMIT_NOFILE, &all) != 0) return most;
+  // The rest is for what jobs open for a time, and for the program.
+  const rlim_t part = std::max<rlim_t>(all.rlim_cur / 4, 2);
+  return static_cast<int>(std::min<rlim_t>(static_cast<rlim_t>(most), part));
+}
+
+namespace {
+
+// The last names of `way` that fit into one path, which goes down to the first of them.
+std::size_t join_names(const std::vector<const tree_place*>& way, std::size_t left,
+                       std::string& path) {
+  constexpr std::size_t longest = 4095;
+  std::size_t n = 0;
+  for (path.clear(); n < left; ++n) {
+    const std::string& name = way[left - n - 1]->name();
+    if (!path.empty() && path.size() + 1 + name.size() > longest) break;
+    if (!path.empty()) path += '/';
+    path += name;
+  }
+  return n;
+}
+
+}  // namespace
+
 reached reach(kernel::file_calls& calls, const open_dir& directory, bool follow) {
   reached result;
-  std::vector<const tree_place*> closed;
+  std::vector<const tree_place*> closed;  // the deepest first
   const open_dir* d = &directory;
   while (d != nullptr && d->fd() < 0) {
     closed.push_back(&d->place());
     d = d->above().get();
   }
-  int at = d != nullptr ? d->fd() : AT_FDCWD;
-  for (std::size_t i = closed.size(); i-- > 0;) {
-    const bool is_root = closed[i]->parent() == nullptr;
-    const int fd = calls.open(at, closed[i]->name().c_str(), directory_flags(follow || is_root), 0);
+  // Nothing is found by the root's path once more: that may lead elsewhere by now.
+  PARKRING_CHECK(d != nullptr, "the root is the first that asks the budget, and keeps its own");
+  int at = d->fd();
+  std::string path;
+  for (std::size_t left = closed.size(); left > 0;) {
+    std::size_t names = left == 1 ? 1 : join_names(closed, left, path);
+    int fd = -ENOSYS;
+    if (names > 1) {
+      fd = follow ? calls.open(at, path.c_str(), directory_flags(true), 0)
+                  : calls.open_without_links(at, path.c_str());
+    }
+    if (fd == -ENOSYS) {
+      names = 1;
+      fd = calls.open(at, closed[left - 1]->name().c_str(), directory_flags(follow), 0);
+    }
     if (fd < 0) {
       result.error = fd;
       return result;
     }
     result.opened = call_fd(calls, fd);
     at = fd;
+    left -= names;
   }
   result.fd = at;
   return result;

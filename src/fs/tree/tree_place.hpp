@@ -10,7 +10,8 @@
 // closes with it, on whatever thread.
 //
 // So that a deep or bushy tree does not take all descriptors, only so many directories keep theirs.
-// The others close when they have been read, and `reach` opens the way again, one name at a time.
+// The others close when they have been read, and `reach` opens the way again, as many names in a
+// call as a path has room for; no name of it may have become a link. The root always keeps its own.
 #pragma once
 
 #include <atomic>
@@ -56,6 +57,8 @@ struct open_budget {
   std::atomic<int> left;
 };
 using shared_budget = std::shared_ptr<open_budget>;
+/// At most `most`, and a part of what the process may have.
+[[nodiscard]] int places_to_keep(int most) noexcept;
 
 class tree_place {
  public:
@@ -118,7 +121,7 @@ struct reached {
   int error = 0;  // negative errno when there is none
   call_fd opened;
 };
-/// `follow`: through symbolic links below the root too. The root is found by its path.
+/// `follow`: through symbolic links below the root too. The root must keep its descriptor.
 [[nodiscard]] reached reach(kernel::file_calls& calls, const open_dir& directory, bool follow);
 
 /// Flags of opening a directory below another.

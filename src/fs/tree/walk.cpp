@@ -8,14 +8,19 @@
 
 #include "fs/calls.hpp"
 #include "fs/tree/crew.hpp"
+#include "fs/tree/tree_starts.hpp"
 #include "fs/tree/walk_work.hpp"
 
 namespace parkring::fs {
 
 class walk_state {
  public:
-  walk_state(std::string root, walk_options options, const char* operation)
-      : root_(std::move(root)), options_(std::move(options)), operation_(operation) {}
+  walk_state(std::string root, walk_options options, const char* operation,
+             base::owned_fd opened = {})
+      : root_(std::move(root)),
+        opened_(std::move(opened)),
+        options_(std::move(options)),
+        operation_(operation) {}
 
   task<std::vector<walk_entry>> next_batch();
   task<std::optional<walk_entry>> next();
@@ -28,7 +33,8 @@ class walk_state {
   void leave_out_skipped(std::vector<walk_entry>& batch) const;
 
   std::string root_;
-  walk_options options_;  // both until it begins
+  base::owned_fd opened_;  // the root, where it was found before
+  walk_options options_;   // all until it begins
   const char* operation_;
   std::shared_ptr<walk_work> work_;
   std::optional<crew> crew_;
@@ -39,8 +45,10 @@ class walk_state {
 
 void walk_state::begin() {
   if (work_) return;
-  work_ = std::make_shared<walk_work>(std::move(root_), std::move(options_), operation_,
-                                      file_calls_here());
+  auto& calls = file_calls_here();
+  call_fd opened(calls, opened_.release());
+  work_ = std::make_shared<walk_work>(std::move(root_), std::move(opened), std::move(options_),
+                                      operation_, calls);
   crew_.emplace(work_, operation_);
 }
 
@@ -62,10 +70,10 @@ task<std::vector<walk_entry>> walk_state::next_batch() {
   std::vector<walk_entry> batch = rest();
   while (batch.empty()) {
     auto taken = work_->take();
+    if (taken) batch_ = std::move(*taken);  // it stays there when no thread can be had
     while (work_->wants_job(crew_->out())) crew_->send();
     if (taken) {
-      batch = std::move(*taken);
-      leave_out_skipped(batch);
+      batch = rest();
       continue;
     }
     if (auto wrong = work_->take_root_error()) throw io_error(std::move(*wrong));
@@ -111,6 +119,7 @@ walk::walk(std::filesystem::path root, walk_options options)
     : walk(std::move(root), std::move(options), "walk") {}
 walk::walk(std::filesystem::path root, walk_options options, const char* operation)
     : state_(std::make_unique<walk_state>(root.native(), std::move(options), operation)) {}
+walk::walk(std::unique_ptr<walk_state> state) noexcept : state_(std::move(state)) {}
 walk::walk(walk&&) noexcept = default;
 walk& walk::operator=(walk&&) noexcept = default;
 walk::~walk() = default;
@@ -125,6 +134,12 @@ task<std::vector<walk_entry>> walk::next_batch() {
 }
 void walk::skip(const walk_entry& directory) { state_->skip(directory); }
 void walk::skip() { state_->skip_last(); }
+
+walk tree_starts::walk(base::owned_fd root, std::string path, walk_options options,
+                       const char* operation) {
+  return fs::walk(std::make_unique<walk_state>(std::move(path), std::move(options), operation,
+                                               std::move(root)));
+}
 
 std::filesystem::path walk_entry::relative_path() const {
   return in_ ? in_->relative_path(name) : name;

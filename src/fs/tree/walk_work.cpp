@@ -27,7 +27,7 @@ struct walk_work::share {
   std::unique_ptr<std::byte[]> listing = std::make_unique_for_overwrite<std::byte[]>(listing_bytes);
 };
 
-walk_work::walk_work(std::string root, walk_options o, const char* operation,
+walk_work::walk_work(std::string root, call_fd opened, walk_options o, const char* operation,
                      kernel::file_calls& calls)
     : options((o.batch = std::clamp<decltype(o.batch)>(o.batch, 1, 1U << 20), std::move(o))),
       operation_(operation),
@@ -35,7 +35,8 @@ walk_work::walk_work(std::string root, walk_options o, const char* operation,
       follow_(options.follow == follow_links::always),
       most_jobs_(options.order == walk_order::depth_first ? 1 : std::max(1U, options.concurrency)),
       identities_(follow_ || options.one_file_system),
-      budget_(std::make_shared<open_budget>(most_open)) {
+      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
+      root_(std::move(opened)) {
   item first;
   first.place = std::make_shared<tree_place>(std::move(root));
   if (options.max_depth != 0) pending_.push_back(std::move(first));
@@ -134,8 +135,12 @@ bool walk_work::open(share& s, item& i) {
   if (i.place->parent() == nullptr) {
     const bool follow = options.follow != follow_links::never;
     const bool has_nul = i.place->name().find('\0') != std::string::npos;
-    fd = has_nul ? -EINVAL
-                 : calls_.open(AT_FDCWD, i.place->name().c_str(), directory_flags(follow), 0);
+    if (root_)
+      fd = calls_.open(root_.get(), ".", directory_flags(false), 0);
+    else
+      fd = has_nul ? -EINVAL
+                   : calls_.open(AT_FDCWD, i.place->name().c_str(), directory_flags(follow), 0);
+    root_ = {};
   } else {
     above = reach(calls_, *i.above, follow_);
     fd = above.error != 0

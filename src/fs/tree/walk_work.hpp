@@ -30,7 +30,8 @@ namespace parkring::fs {
 
 class walk_work final : public shared_work {
  public:
-  walk_work(std::string root, walk_options options, const char* operation,
+  /// `opened`: the root, where it was found before; else it is opened by its path.
+  walk_work(std::string root, call_fd opened, walk_options options, const char* operation,
             kernel::file_calls& calls);
 
   void do_share() override;
@@ -82,6 +83,7 @@ class walk_work final : public shared_work {
   const unsigned most_jobs_;
   const bool identities_;  // directories are asked which they are
   const shared_budget budget_;
+  call_fd root_;                   // where it was found before; of the job that opens it
   std::uint64_t root_device_ = 0;  // set before a second directory is queued
 
   std::atomic<bool> any_skipped_{false};

@@ -101,9 +101,8 @@ class file_system {
   /// Of the last access and the last change; nothing: as it is.
   int set_times(open_file* at, std::string_view path, std::optional<std::int64_t> accessed,
                 std::optional<std::int64_t> modified, bool follows);
-  /// The attributes of what is there, or null and the error.
-  std::map<std::string, std::string, std::less<>>* attributes(open_file* at, std::string_view path,
-                                                              bool follows, int& error);
+  /// What is there and has attributes, or null and the error.
+  inode* with_attributes(open_file* at, std::string_view path, bool follows, int& error);
   /// The next names of an open directory as getdents64(2) makes them.
   std::int64_t read_entries(open_file& directory, std::span<std::byte> out);
   /// SEEK_DATA and SEEK_HOLE; all of a file counts as data.

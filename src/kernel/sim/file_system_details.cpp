@@ -56,12 +56,11 @@ int file_system::set_times(open_file* at, std::string_view path,
   return 0;
 }
 
-std::map<std::string, std::string, std::less<>>* file_system::attributes(open_file* at,
-                                                                         std::string_view path,
-                                                                         bool follows, int& error) {
+inode* file_system::with_attributes(open_file* at, std::string_view path, bool follows,
+                                    int& error) {
   inode* node = nullptr;
   error = find_here(at, path, follows, node);
-  return error == 0 ? &node->attributes : nullptr;
+  return error == 0 ? node : nullptr;
 }
 
 namespace {
@@ -118,14 +117,19 @@ std::int64_t file_system::read_entries(open_file& directory, std::span<std::byte
 std::int64_t file_system::seek(const open_file& file, std::int64_t offset, int whence) const {
   if (!file.alive()) return -EIO;
   if (file.by_path()) return -EBADF;
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) return -EINVAL;
   const auto size = static_cast<std::int64_t>(file.node->data.size());
   if (offset < 0 || offset >= size) return -ENXIO;
-  if (whence == SEEK_DATA) return offset;
-  return whence == SEEK_HOLE ? size : -EINVAL;
+  return whence == SEEK_DATA ? offset : size;
 }
 
 int file_system::lock(open_file& file, short type, std::uint64_t offset, std::uint64_t length) {
   if (!file.alive()) return -EIO;
+  if (file.by_path()) return -EBADF;
+  if (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK) return -EINVAL;
+  constexpr std::uint64_t farthest = std::numeric_limits<std::int64_t>::max();
+  if (offset > farthest || length > farthest) return -EINVAL;
+  if (length != 0 && length - 1 > farthest - offset) return -EOVERFLOW;
   if (type == F_RDLCK && !file.readable()) return -EBADF;
   if (type == F_WRLCK && !file.writable()) return -EBADF;
   constexpr auto end = std::numeric_limits<std::uint64_t>::max();

@@ -88,6 +88,7 @@ int file_system::open(open_file* at, std::string_view path, int flags, unsigned 
 int file_system::reopen(open_file& file, int flags, open_ref& result) {
   if (!file.alive()) return -EIO;
   if (file.node->is_symlink()) return -ELOOP;
+  if (!file.node->is_directory() && (flags & O_DIRECTORY) != 0) return -ENOTDIR;
   if (file.node->is_directory() && (flags & O_ACCMODE) != O_RDONLY) return -EISDIR;
   result = opened(*file.node, flags);
   return 0;

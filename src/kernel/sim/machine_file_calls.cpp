@@ -54,12 +54,20 @@ std::int64_t machine_file_calls::make(call c, Act act) noexcept {
 }
 
 // Where a relative path starts.
-std::int64_t machine_file_calls::place(int at, std::string_view path,
-                                       open_file*& out) const noexcept {
+std::int64_t machine_file_calls::place(int at, std::string_view path, open_file*& out,
+                                       bool may_be_empty) const noexcept {
   out = nullptr;
+  if (path.empty() && !may_be_empty) return -ENOENT;
   if (at == AT_FDCWD || path.starts_with('/')) return 0;
   out = file(at);
   return out != nullptr ? 0 : -EBADF;
+}
+
+// The same of calls about what a file has beside its content.
+int machine_file_calls::place_of_details(int at, std::string_view path, int flags,
+                                         open_file*& out) const noexcept {
+  if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return -EINVAL;
+  return static_cast<int>(place(at, path, out, (flags & AT_EMPTY_PATH) != 0));
 }
 
 open_file* machine_file_calls::file(int fd) const noexcept {
@@ -104,6 +112,7 @@ int machine_file_calls::duplicate(int fd) noexcept {
 }
 
 int machine_file_calls::reopen(int fd, int flags) noexcept {
+  if (file(fd) == nullptr) return -ENOENT;  // in /proc
   call c{.what = {.kind = operation_kind::open, .name = "openat"}};
   c.of.may_need_space = false;
   return static_cast<int>(
@@ -118,7 +127,8 @@ int machine_file_calls::reopen(int fd, int flags) noexcept {
 int machine_file_calls::stat(int at, const char* path, int flags, unsigned mask,
                              struct statx& out) noexcept {
   open_file* from = nullptr;
-  if (const auto error = place(at, path, from); error != 0) return static_cast<int>(error);
+  const bool itself = (flags & AT_EMPTY_PATH) != 0;
+  if (const auto error = place(at, path, from, itself); error != 0) return static_cast<int>(error);
   call c{.what = {.kind = operation_kind::metadata, .name = "statx", .path = path}};
   c.of.may_need_space = false;
   return static_cast<int>(make(std::move(c), [&](const call&) -> std::int64_t {
@@ -135,7 +145,8 @@ std::int64_t machine_file_calls::read_entries(int fd, std::span<std::byte> out) 
 
 std::int64_t machine_file_calls::read_link(int at, const char* path, std::span<char> out) noexcept {
   open_file* from = nullptr;
-  if (const auto error = place(at, path, from); error != 0) return error;
+  if (out.empty()) return -EINVAL;
+  if (const auto error = place(at, path, from, true); error != 0) return error;
   call c{.what = {.kind = operation_kind::metadata, .name = "readlinkat", .path = path}};
   c.of.may_need_space = false;
   return make(std::move(c), [&](const call&) -> std::int64_t {
@@ -143,7 +154,7 @@ std::int64_t machine_file_calls::read_link(int at, const char* path, std::span<c
     if (*path == '\0') {
       if (from == nullptr) return -ENOENT;
       if (!from->alive()) return -EIO;
-      if (!from->node->is_symlink()) return -EINVAL;
+      if (!from->node->is_symlink()) return -ENOENT;
       target = from->node->target;
     } else if (const int error = m_.files.read_link(from, path, target); error != 0) {
       return error;
@@ -164,6 +175,7 @@ int machine_file_calls::make_directory(int at, const char* path, unsigned mode) 
 
 int machine_file_calls::make_symlink(const char* target, int at, const char* path) noexcept {
   open_file* from = nullptr;
+  if (*target == '\0') return -ENOENT;
   if (const auto error = place(at, path, from); error != 0) return static_cast<int>(error);
   call c{.what = {.kind = operation_kind::metadata, .name = "symlinkat", .path = path}};
   return static_cast<int>(make(std::move(c), [&](const call&) -> std::int64_t {
@@ -205,7 +217,9 @@ int machine_file_calls::rename(int from_at, const char* from, int to_at, const c
 int machine_file_calls::link(int from_at, const char* from, int to_at, const char* to,
                              int flags) noexcept {
   open_file *source = nullptr, *goal = nullptr;
-  if (const auto error = place(from_at, from, source); error != 0) return static_cast<int>(error);
+  const bool itself = (flags & AT_EMPTY_PATH) != 0;
+  if (const auto error = place(from_at, from, source, itself); error != 0)
+    return static_cast<int>(error);
   if (const auto error = place(to_at, to, goal); error != 0) return static_cast<int>(error);
   call c{.what = {.kind = operation_kind::metadata, .name = "linkat", .path = from, .target = to}};
   return static_cast<int>(make(std::move(c), [&](const call&) -> std::int64_t {
@@ -215,10 +229,9 @@ int machine_file_calls::link(int from_at, const char* from, int to_at, const cha
 
 int machine_file_calls::change_mode(int at, const char* path, unsigned mode, int flags) noexcept {
   open_file* from = nullptr;
-  if (const auto error = place(at, path, from); error != 0) return static_cast<int>(error);
+  if (const int error = place_of_details(at, path, flags, from); error != 0) return error;
   call c{.what = {.kind = operation_kind::metadata, .name = "fchmodat", .path = path}};
   return static_cast<int>(make(std::move(c), [&](const call&) -> std::int64_t {
-    if (*path == '\0' && (flags & AT_EMPTY_PATH) == 0) return -ENOENT;
     return m_.files.change_mode(from, path, mode, (flags & AT_SYMLINK_NOFOLLOW) == 0);
   }));
 }
@@ -226,10 +239,9 @@ int machine_file_calls::change_mode(int at, const char* path, unsigned mode, int
 int machine_file_calls::change_owner(int at, const char* path, uid_t user, gid_t group,
                                      int flags) noexcept {
   open_file* from = nullptr;
-  if (const auto error = place(at, path, from); error != 0) return static_cast<int>(error);
+  if (const int error = place_of_details(at, path, flags, from); error != 0) return error;
   call c{.what = {.kind = operation_kind::metadata, .name = "fchownat", .path = path}};
   return static_cast<int>(make(std::move(c), [&](const call&) -> std::int64_t {
-    if (*path == '\0' && (flags & AT_EMPTY_PATH) == 0) return -ENOENT;
     return m_.files.change_owner(from, path, user, group, (flags & AT_SYMLINK_NOFOLLOW) == 0);
   }));
 }
@@ -237,7 +249,12 @@ int machine_file_calls::change_owner(int at, const char* path, uid_t user, gid_t
 int machine_file_calls::set_times(int at, const char* path, const timespec (&times)[2],
                                   int flags) noexcept {
   open_file* from = nullptr;
-  if (const auto error = place(at, path, from); error != 0) return static_cast<int>(error);
+  if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT) return 0;  // wherever
+  for (const timespec& t : times)
+    if (t.tv_nsec != UTIME_NOW && t.tv_nsec != UTIME_OMIT &&
+        (t.tv_nsec < 0 || t.tv_nsec >= 1'000'000'000))
+      return -EINVAL;
+  if (const int error = place_of_details(at, path, flags, from); error != 0) return error;
   const auto value = [this](const timespec& t) -> std::optional<std::int64_t> {
     if (t.tv_nsec == UTIME_OMIT) return std::nullopt;
     if (t.tv_nsec == UTIME_NOW) return static_cast<std::int64_t>(m_.realtime_ns());
@@ -245,30 +262,49 @@ int machine_file_calls::set_times(int at, const char* path, const timespec (&tim
   };
   call c{.what = {.kind = operation_kind::metadata, .name = "utimensat", .path = path}};
   return static_cast<int>(make(std::move(c), [&](const call&) -> std::int64_t {
-    if (*path == '\0' && (flags & AT_EMPTY_PATH) == 0) return -ENOENT;
     return m_.files.set_times(from, path, value(times[0]), value(times[1]),
                               (flags & AT_SYMLINK_NOFOLLOW) == 0);
   }));
 }
 
+namespace {
+
+// What xattr(7) says of names, and ext4.
+int wrong_attribute(std::string_view name) noexcept {
+  constexpr std::size_t longest = 255;
+  if (name.empty() || name.size() > longest) return -ERANGE;
+  for (const std::string_view space : {"user.", "trusted.", "security."})
+    if (name.starts_with(space)) return name.size() == space.size() ? -EINVAL : 0;
+  return -EOPNOTSUPP;
+}
+
+}  // namespace
+
+// `name`: of the attribute, null of all of them; `without`: what a file answers that can have none
+// of users.
 template <class Act>
-std::int64_t machine_file_calls::on_attributes(const attribute_place& of, const char* name,
-                                               Act act) noexcept {
+std::int64_t machine_file_calls::on_attributes(const attribute_place& of, const char* operation,
+                                               const char* name, int without, Act act) noexcept {
+  const int wrong = name != nullptr ? wrong_attribute(name) : 0;
+  if (wrong == -ERANGE) return wrong;
   open_file* from = nullptr;
   if (of.path == nullptr && (from = file(of.fd)) == nullptr) return -EBADF;
   const std::string_view path = of.path != nullptr ? of.path : "";
   if (of.path != nullptr && path.empty()) return -ENOENT;
-  call c{.what = {.kind = operation_kind::metadata, .name = name, .path = path}};
+  call c{.what = {.kind = operation_kind::metadata, .name = operation, .path = path}};
   return make(std::move(c), [&](const call&) -> std::int64_t {
     int error = 0;
-    auto* const all = m_.files.attributes(from, path, of.follow, error);
-    return all == nullptr ? error : act(*all);
+    inode* const node = m_.files.with_attributes(from, path, of.follow, error);
+    if (node == nullptr) return error;
+    const bool of_users = name != nullptr && std::string_view(name).starts_with("user.");
+    if (of_users && !node->is_regular() && !node->is_directory()) return without;
+    return wrong != 0 ? wrong : act(node->attributes);
   });
 }
 
 std::int64_t machine_file_calls::get_attribute(const attribute_place& of, const char* name,
                                                std::span<std::byte> out) noexcept {
-  return on_attributes(of, "getxattr", [&](const auto& all) -> std::int64_t {
+  return on_attributes(of, "getxattr", name, -ENODATA, [&](const auto& all) -> std::int64_t {
     const auto found = all.find(std::string_view(name));
     if (found == all.end()) return -ENODATA;
     const std::string& value = found->second;
@@ -281,25 +317,23 @@ std::int64_t machine_file_calls::get_attribute(const attribute_place& of, const 
 
 int machine_file_calls::set_attribute(const attribute_place& of, const char* name,
                                       std::span<const std::byte> value, int flags) noexcept {
-  return static_cast<int>(on_attributes(of, "setxattr", [&](auto& all) -> std::int64_t {
-    constexpr std::size_t longest_name = 255, longest_value = 65536;  // xattr(7)
-    const std::string key(name);
-    if (key.empty() || key.size() > longest_name) return -ERANGE;
-    if (value.size() > longest_value) return -E2BIG;
-    // ext4 knows these name spaces.
-    if (!key.starts_with("user.") && !key.starts_with("trusted.") && !key.starts_with("security."))
-      return -EOPNOTSUPP;
-    const bool there = all.contains(key);
-    if (there && (flags & XATTR_CREATE) != 0) return -EEXIST;
-    if (!there && (flags & XATTR_REPLACE) != 0) return -ENODATA;
-    all[key] = std::string(reinterpret_cast<const char*>(value.data()), value.size());
-    return 0;
-  }));
+  constexpr std::size_t longest = 65536;  // xattr(7)
+  if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) return -EINVAL;
+  if (value.size() > longest) return wrong_attribute(name) == -ERANGE ? -ERANGE : -E2BIG;
+  return static_cast<int>(
+      on_attributes(of, "setxattr", name, -EPERM, [&](auto& all) -> std::int64_t {
+        const std::string key(name);
+        const bool there = all.contains(key);
+        if (there && (flags & XATTR_CREATE) != 0) return -EEXIST;
+        if (!there && (flags & XATTR_REPLACE) != 0) return -ENODATA;
+        all[key] = std::string(reinterpret_cast<const char*>(value.data()), value.size());
+        return 0;
+      }));
 }
 
 std::int64_t machine_file_calls::list_attributes(const attribute_place& of,
                                                  std::span<char> out) noexcept {
-  return on_attributes(of, "listxattr", [&](const auto& all) -> std::int64_t {
+  return on_attributes(of, "listxattr", nullptr, 0, [&](const auto& all) -> std::int64_t {
     std::string names;
     for (const auto& [name, value] : all) names.append(name).push_back('\0');
     if (out.empty()) return static_cast<std::int64_t>(names.size());
@@ -310,16 +344,18 @@ std::int64_t machine_file_calls::list_attributes(const attribute_place& of,
 }
 
 int machine_file_calls::remove_attribute(const attribute_place& of, const char* name) noexcept {
-  return static_cast<int>(on_attributes(of, "removexattr", [&](auto& all) -> std::int64_t {
-    const auto found = all.find(std::string_view(name));
-    if (found == all.end()) return -ENODATA;
-    all.erase(found);
-    return 0;
-  }));
+  return static_cast<int>(
+      on_attributes(of, "removexattr", name, -EPERM, [&](auto& all) -> std::int64_t {
+        const auto found = all.find(std::string_view(name));
+        if (found == all.end()) return -ENODATA;
+        all.erase(found);
+        return 0;
+      }));
 }
 
 std::int64_t machine_file_calls::read(int fd, std::span<std::byte> out,
                                       std::uint64_t offset) noexcept {
+  if (offset > INT64_MAX) return -EINVAL;
   call c{
       .what = {
           .kind = operation_kind::read, .name = "pread64", .offset = offset, .length = out.size()}};
@@ -331,6 +367,7 @@ std::int64_t machine_file_calls::read(int fd, std::span<std::byte> out,
 
 std::int64_t machine_file_calls::write(int fd, std::span<const std::byte> data,
                                        std::uint64_t offset) noexcept {
+  if (offset > INT64_MAX) return -EINVAL;
   call c{.what = {.kind = operation_kind::write,
                   .name = "pwrite64",
                   .offset = offset,
@@ -350,6 +387,7 @@ int machine_file_calls::sync(int fd, bool data_only) noexcept {
 }
 
 int machine_file_calls::truncate(int fd, std::uint64_t size) noexcept {
+  if (size > INT64_MAX) return -EINVAL;
   call c{.what = {.kind = operation_kind::resize, .name = "ftruncate", .offset = size}};
   return static_cast<int>(on_file(fd, std::move(c), [&](open_file& f, const call&) -> std::int64_t {
     return m_.files.truncate(f, static_cast<std::int64_t>(size));
@@ -370,8 +408,10 @@ std::int64_t machine_file_calls::seek(int fd, std::uint64_t offset, int whence) 
   return f == nullptr ? -EBADF : m_.files.seek(*f, static_cast<std::int64_t>(offset), whence);
 }
 
-int machine_file_calls::advise(int fd, std::uint64_t, std::uint64_t, int advice) noexcept {
-  if (file(fd) == nullptr) return -EBADF;
+int machine_file_calls::advise(int fd, std::uint64_t, std::uint64_t length, int advice) noexcept {
+  const open_file* const f = file(fd);
+  if (f == nullptr || f->by_path()) return -EBADF;
+  if (length > INT64_MAX) return -EINVAL;
   return advice >= 0 && advice <= POSIX_FADV_NOREUSE ? 0 : -EINVAL;
 }
 

@@ -68,12 +68,15 @@ class machine_file_calls final : public file_calls {
   template <class Act>
   std::int64_t make(call c, Act act) noexcept;
   int begin(call& c);
-  std::int64_t place(int at, std::string_view path, open_file*& out) const noexcept;
+  std::int64_t place(int at, std::string_view path, open_file*& out,
+                     bool may_be_empty = false) const noexcept;
+  int place_of_details(int at, std::string_view path, int flags, open_file*& out) const noexcept;
   open_file* file(int fd) const noexcept;
   template <class Act>
   std::int64_t on_file(int fd, call c, Act act) noexcept;
   template <class Act>
-  std::int64_t on_attributes(const attribute_place& of, const char* name, Act act) noexcept;
+  std::int64_t on_attributes(const attribute_place& of, const char* operation, const char* name,
+                             int without, Act act) noexcept;
 
   machine& m_;
 };
