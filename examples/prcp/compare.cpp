@@ -60,7 +60,14 @@ pr::task<comparison> compare(path from, path to, std::function<void(const std::s
   state all{{}, std::move(tell)};
   pr::semaphore permits(files_at_once);
   pr::task_group files;
-  if (const auto what = co_await pr::fs::stat(from); what.is_regular()) {
+  const auto what = co_await pr::fs::stat(from, pr::fs::links::no_follow);
+  if (what.is_symlink()) {
+    const path ours = co_await pr::fs::read_link(from);
+    const auto copied = co_await pr::as_result(pr::fs::read_link(to));
+    if (!copied || *copied != ours) all.differs(to, "leads elsewhere than " + from.native());
+    co_return all.so_far;
+  }
+  if (what.is_regular()) {
     co_await compare_file(from, to, all, co_await permits.acquire());
     co_return all.so_far;
   }

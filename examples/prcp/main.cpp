@@ -1,6 +1,7 @@
 // Copies files and trees, and compares the copies with what they were made of.
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -13,6 +14,7 @@
 
 #include <parkring/parkring.hpp>
 
+#include "../support/plain_arguments.hpp"
 #include "compare.hpp"
 
 namespace pr = parkring;
@@ -89,16 +91,33 @@ pr::fs::copy_options options_of(const command& c) {
   return o;
 }
 
-pr::task<> copy_one(const command& c, const path& from, const path& to, display& screen,
-                    totals& all) {
+// A link that was named itself.
+pr::task<pr::fs::copy_counts> copy_link(const command& c, path from, path to) {
+  const path target = co_await pr::fs::read_link(from);
+  const auto taken = co_await pr::as_result(pr::fs::stat(to, pr::fs::links::no_follow));
+  if (taken && c.existing == pr::fs::existing::skip) co_return pr::fs::copy_counts{.skipped = 1};
+  if (taken && c.existing == pr::fs::existing::replace) co_await pr::fs::remove(to);
+  co_await pr::fs::symlink(target, to);
+  co_return pr::fs::copy_counts{.links = 1};
+}
+
+// `follow`: what a link leads to is meant, as by a slash behind it.
+pr::task<> copy_one(const command& c, const path& from, const path& to, bool follow,
+                    display& screen, totals& all) {
   pr::fs::copy_options o = options_of(c);
   o.progress = [&](const pr::fs::copy_counts& counts) { screen.show(counts); };
   o.on_error = [&](const pr::error& e) {
     complain(screen, all, e.message());
     return true;
   };
-  const auto what = co_await pr::fs::stat(from);
-  auto copying = what.is_directory() ? pr::fs::copy_all(from, to, o) : pr::fs::copy(from, to, o);
+  const auto links = follow ? pr::fs::links::follow : pr::fs::links::no_follow;
+  const auto what = co_await pr::fs::stat(from, links);
+  const auto there = co_await pr::as_result(pr::fs::stat(to, pr::fs::links::no_follow));
+  if (there && there->inode == what.inode && there->device == what.device)
+    throw pr::io_error({EINVAL, "copy", from.native() + ", " + to.native(), "they are one file"});
+  auto copying = what.is_directory() ? pr::fs::copy_all(from, to, o)
+                 : what.is_symlink() ? copy_link(c, from, to)
+                                     : pr::fs::copy(from, to, o);
   const auto counts = co_await std::move(copying);
   add(all.copied, counts);
 }
@@ -121,15 +140,19 @@ pr::task<int> run(const command& c) {
   std::set<path> made;
   for (const std::string& source : c.sources) {
     path from = source;
-    if (!from.has_filename()) from = from.parent_path();  // a slash at the end
-    const path to = into ? path(c.target) / from.filename() : path(c.target);
+    const bool slash = !from.has_filename();  // at the end
+    if (slash) from = from.parent_path();
+    const path name = from.filename();
+    // What is in "." or ".." goes into the target itself, and never beside it.
+    const bool named = name != "." && name != "..";
+    const path to = into && named ? path(c.target) / name : path(c.target);
     if (!made.insert(to.lexically_normal()).second) {
       complain(screen, all,
                to.native() + ": another SOURCE has this name, so " + source + " is left out");
       continue;
     }
     if (!c.only_verify) {
-      const auto done = co_await pr::as_result(copy_one(c, from, to, screen, all));
+      const auto done = co_await pr::as_result(copy_one(c, from, to, slash, screen, all));
       if (!done) {
         complain(screen, all, done.error().message());
         continue;
@@ -160,7 +183,8 @@ int main(int argc, char** argv) try {
   command c;
   CLI::App app(
       "Copies each SOURCE to TARGET, or into it if it is a directory: files, and directories with "
-      "all that is in them. Links are copied as links.\n"
+      "all that is in them. Links are copied as links, FIFOs in directories are made anew; sockets "
+      "and devices are not copied, which is told as an error.\n"
       "Exit status: 0 all is well, 1 some entries could not be copied or differ, 2 wrong usage.");
   app.add_option("SOURCE... TARGET", c.sources, "what to copy, and last where to")
       ->required()
@@ -187,9 +211,13 @@ int main(int argc, char** argv) try {
   app.add_flag("--verify", c.verify, "read everything back and compare");
   app.add_flag("--only-verify", c.only_verify, "copy nothing, compare SOURCE with TARGET");
   app.add_flag("--progress", c.progress, "show progress also where there is no terminal");
+  bool as_it_is = false;  // what cp has to be told
+  app.add_flag("-r,-R,--recursive", as_it_is, "directories are copied, as they are anyway");
   app.add_flag("-q,--quiet", c.quiet, "say nothing but errors");
   try {
-    app.parse(argc, argv);
+    const support::plain_arguments arguments(argc, argv);
+    app.parse(arguments.count(), arguments.pointers());
+    for (std::string& s : c.sources) s = support::plain_arguments::said(std::move(s));
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }

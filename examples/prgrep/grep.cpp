@@ -1,200 +1,236 @@
 // A file of a source tree is a few kilobytes, and in the page cache: opening, reading and closing
-// it takes a thread two or three microseconds. Asked for by the ring these are three requests with
-// their records, wakes and turns, which cost about as much again, and all of it on one thread. So
-// the files are searched by calls that block, on as many threads as there are processors, in jobs
-// of some milliseconds each: what a job costs beside its calls is then not to be seen. The runtime
-// keeps the jobs going, writes what they found, and tells of progress.
+// it takes a thread a few microseconds. Asked for by the ring these are three requests with their
+// records, wakes and turns, which cost about as much again, and all of it on one thread. So the
+// files of a tree are searched where `fs::walk` finds them, by the threads that list directories,
+// as visits; what comes to the task is only what could not be read.
 //
-// A job works with what it shares with the others: the pattern, which does not change, and the
-// walk, which has a lock. It ends when it has done enough, so that its output is written soon.
+// A visit works with what it shares with the others: the pattern, which does not change; the
+// output, which has a lock; and searchers, of which it takes one for a file. All of that is one
+// object that the visitor owns, so visits that are under way at a drop end by themselves.
 
 #include "grep.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
-#include <system_error>
+#include <span>
+#include <stdexcept>
 #include <utility>
 
+#include <parkring/as_result.hpp>
 #include <parkring/blocking.hpp>
+#include <parkring/fs.hpp>
 #include <parkring/spawn.hpp>
-#include <parkring/sync/mutex.hpp>
-#include <parkring/task_group.hpp>
 #include <parkring/time.hpp>
 
-#include "tree.hpp"
+#include "given_file.hpp"
+#include "output.hpp"
 
 namespace prgrep {
 namespace {
 
 namespace pr = parkring;
 
-constexpr std::size_t files_of_a_job = 2'000;
-constexpr std::size_t output_of_a_job = std::size_t{256} << 10;
+// What the threads of one search share.
+struct shared {
+  const grep_options options;
+  const pattern what;
+  prgrep::output output;
+  std::atomic<std::size_t> files{0}, matching{0}, failed{0};
 
-struct search {
-  pattern what;
-  print_options print;
-  tree_walk walk;
-  std::atomic<std::size_t> files{0};
+  shared(grep_options o, int fd)
+      : options(std::move(o)),
+        what(options.patterns, options.match),
+        output(fd, {.separator = separator(), .at_once = options.at_once}) {}
 
-  search(const grep_options& o, const print_options& p)
-      : what(o.pattern, o.match), print(p), walk({.hidden = o.hidden}) {}
-};
-
-struct job_result {
-  std::string output;
-  std::vector<std::string> complaints;
-  std::size_t matching = 0;
-  bool over = false;
-};
-
-// A thread's part of the search. Handed from job to job.
-struct searcher {
-  std::shared_ptr<search> of;
-  file_searcher files;
-  explicit searcher(std::shared_ptr<search> s) : of(std::move(s)), files(of->what, of->print) {}
-
-  job_result work();
+  bool search(source& from);
+  void fail(const std::string& name, const std::string& why);
+  void fail(const std::string& name, const std::error_code& why) { fail(name, why.message()); }
+  void give_up() noexcept { unwanted_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool wanted() const noexcept { return !unwanted_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool answered() const {
+    return options.search.what == report::nothing && matching.load() != 0;
+  }
+  /// Printing what was printed, and printing that, there would be no end.
+  [[nodiscard]] bool prints_to(std::uint64_t device, std::uint64_t inode) const {
+    return inode == output.inode() && device == output.device() &&
+           options.search.what == report::lines && options.search.at_most > 1;
+  }
 
  private:
-  bool search_one(const work_item& item, const std::string& name, std::string& output,
-                  const complaint& complain);
+  [[nodiscard]] std::string separator() const {
+    std::string text;
+    if (options.search.in_groups && options.search.what == report::lines)
+      printer(what, options.print).separator(text);
+    return text;
+  }
+  std::atomic<bool> unwanted_{false};
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<file_searcher>> idle_;
 };
 
-bool searcher::search_one(const work_item& item, const std::string& name, std::string& output,
-                          const complaint& complain) {
-  const directory* const below = item.below.get();
-  std::string path = below == nullptr ? name : below->path() + name;
-  // Not to wait for a writer, should the name be a pipe's by now.
-  const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (item.given ? 0 : O_NOFOLLOW | O_NONBLOCK);
-  const int fd = ::openat(below == nullptr ? AT_FDCWD : below->fd(), name.c_str(), flags);
-  if (fd < 0) {
-    complain(path, errno);
+void shared::fail(const std::string& name, const std::string& why) {
+  failed.fetch_add(1);
+  if (options.tell && !options.silent) options.tell(name + ": " + why);
+}
+
+// True if a line was selected.
+bool shared::search(source& from) {
+  std::unique_ptr<file_searcher> mine;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      mine = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (!mine) mine = std::make_unique<file_searcher>(what, options.search, options.print);
+  const auto came = mine->search(from, output);
+  files.fetch_add(1, std::memory_order_relaxed);
+  if (came.selected) matching.fetch_add(1);
+  if (came.binary_told && options.tell) options.tell(from.name() + ": binary file matches");
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(mine));
+  return came.selected;
+}
+
+// ---- trees ----
+
+class visited_file final : public source {
+ public:
+  visited_file(pr::fs::walk_visit& v, bool named) : visit_(v), named_(named) {}
+  std::size_t read(char* to, std::size_t size) override {
+    if (!visit_.wanted()) return 0;
+    const std::size_t n = visit_.read_at(std::as_writable_bytes(std::span(to, size)), at_);
+    at_ += n;
+    return n;
+  }
+  std::string name() override {
+    const auto& e = visit_.entry();
+    return (named_ ? e.path() : e.relative_path()).native();
+  }
+
+ private:
+  pr::fs::walk_visit& visit_;
+  const bool named_;  // the tree is, by the user
+  std::uint64_t at_ = 0;
+};
+
+// True for what the task is to see: that there is an answer.
+bool search_visited(shared& all, bool named, pr::fs::walk_visit& v) {
+  const auto& e = v.entry();
+  const auto& o = all.options;
+  if (all.answered() || (!o.hidden && e.name.starts_with('.'))) return false;
+  if (e.type == pr::fs::file_type::symlink && o.follow_links && o.names.takes_file(e.name))
+    all.fail(visited_file(v, named).name(), std::make_error_code(std::errc(ENOENT)));
+  if (e.type != pr::fs::file_type::regular || !o.names.takes_file(e.name)) return false;
+  visited_file file(v, named);
+  try {
+    struct stat s {};
+    if (e.inode == all.output.inode() && ::stat(e.path().c_str(), &s) == 0 &&
+        all.prints_to(s.st_dev, s.st_ino)) {
+      all.fail(file.name(), "input file is also the output");
+      return false;
+    }
+    return all.search(file) && all.answered();
+  } catch (const pattern_too_hard& wrong) {
+    all.fail(file.name(), wrong.what());
     return false;
   }
-  bool matches = false;
-  try {
-    matches = files.search(fd, path, below != nullptr && below->short_is_end(), output);
-  } catch (const std::system_error& e) {
-    complain(path, e.code().value());
-  } catch (const std::runtime_error& e) {
-    complain(path + ": " + e.what(), 0);
-  }
-  ::close(fd);
-  return matches;
 }
 
-job_result searcher::work() {
-  job_result r;
-  const complaint complain = [&r](const std::string& path, int number) {
-    r.complaints.push_back(number == 0 ? path
-                                       : path + ": " + std::generic_category().message(number));
+pr::task<> search_tree(std::shared_ptr<shared> all, std::string path) {
+  const bool named = !path.empty();
+  const auto& o = all->options;
+  pr::fs::walk_options how;
+  how.follow = o.follow_links ? pr::fs::follow_links::always : pr::fs::follow_links::root_only;
+  how.concurrency = o.threads + 1;  // so that one is waiting when a thread is free
+  how.descend = [all](const pr::fs::walk_entry& e) {
+    return (all->options.hidden || !e.name.starts_with('.')) &&
+           all->options.names.takes_directory(e.name);
   };
-  work_item item;
-  std::size_t done = 0;
-  bool has_one = false;
-  while (done < files_of_a_job && r.output.size() < output_of_a_job) {
-    if (!of->walk.take(item, std::exchange(has_one, true))) {
-      r.over = true;
-      return r;
-    }
-    if (item.is_directory) {
-      of->walk.list(item, complain);
-      continue;
-    }
-    for (const std::string& name : item.names) {
-      if (!search_one(item, name, r.output, complain)) continue;
-      ++r.matching;
-      if (of->print.quiet) of->walk.stop();
-    }
-    done += item.names.size();
-    of->files.fetch_add(item.names.size(), std::memory_order_relaxed);
+  how.visit = [all, named](pr::fs::walk_visit& v) { return search_visited(*all, named, v); };
+  pr::fs::walk found(named ? path : ".", std::move(how));
+  for (;;) {
+    const auto batch = co_await found.next_batch();
+    if (batch.empty() || all->answered()) break;
+    for (const pr::fs::walk_entry& e : batch)
+      if (e.failure) all->fail((named ? e.path() : e.relative_path()).native(), e.failure->code());
   }
-  of->walk.done();
-  return r;
 }
 
-int write_all(int fd, const std::string& text) {
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n >= 0)
-      done += static_cast<std::size_t>(n);
-    else if (errno != EINTR)
-      return errno;
+// ---- what is given by its name ----
+
+void search_given(shared& all, given_file& file) {
+  if (!file.is_input() && !all.options.names.takes_given_file(file.name())) return;
+  if (file.error() != 0)
+    return all.fail(file.name(), std::error_code(file.error(), std::generic_category()));
+  if (all.prints_to(file.device(), file.inode()))
+    return all.fail(file.name(), "input file is also the output");
+  try {
+    all.search(file);
+  } catch (const read_error& wrong) {
+    all.fail(file.name(), wrong.code());
+  } catch (const pattern_too_hard& wrong) {
+    all.fail(file.name(), wrong.what());
   }
-  return 0;
+}
+
+// From path `i` on, up to one that is a directory: which that is.
+std::size_t search_given_files(shared& all, std::size_t i) {
+  const auto& paths = all.options.paths;
+  for (; i < paths.size() && !paths[i].empty() && all.wanted() && !all.answered(); ++i) {
+    given_file file(paths[i]);
+    if (file.is_directory()) break;
+    search_given(all, file);
+  }
+  return i;
+}
+
+pr::task<> search_all(std::shared_ptr<shared> all) {
+  const auto& paths = all->options.paths;
+  for (std::size_t i = 0; i < paths.size() && !all->answered(); ++i) {
+    auto files = [all, i] { return search_given_files(*all, i); };
+    i = co_await pr::blocking(std::move(files));
+    if (i == paths.size() || all->answered()) break;
+    if (!all->options.names.takes_given_directory(paths[i])) continue;
+    const auto searched = co_await pr::as_result(search_tree(all, paths[i]));
+    if (!searched) all->fail(paths[i], searched.error().code());
+  }
+}
+
+pr::task<> tell_progress(std::shared_ptr<shared> all) {
+  pr::interval every(std::chrono::milliseconds(100));
+  for (;;) {
+    co_await every.tick();
+    all->options.progress(all->files.load(std::memory_order_relaxed));
+  }
 }
 
 // Whoever goes away lets the threads end.
 struct stop_at_end {
-  std::shared_ptr<search> of;
-  ~stop_at_end() { of->walk.stop(); }
+  std::shared_ptr<shared> of;
+  ~stop_at_end() { of->give_up(); }
 };
-
-// What the tasks of one search share.
-struct state {
-  std::shared_ptr<search> of;
-  const grep_options& options;
-  int output;
-  pr::mutex writing{};
-  grep_result result{};
-};
-
-pr::task<> search_by_jobs(state& s) {
-  auto mine = std::make_shared<searcher>(s.of);
-  for (bool over = false; !over;) {
-    auto job = [mine] { return mine->work(); };
-    job_result r = co_await pr::blocking(std::move(job));
-    over = r.over;
-    s.result.matching += r.matching;
-    s.result.failed += r.complaints.size();
-    if (s.options.complain)
-      for (const std::string& c : r.complaints) s.options.complain(c);
-    if (r.output.empty()) continue;
-    const auto turn = co_await s.writing.lock();
-    auto print = [fd = s.output, text = std::move(r.output)] { return write_all(fd, text); };
-    const int error = co_await pr::blocking(std::move(print));
-    if (error != 0) throw std::system_error(error, std::generic_category(), "write the output");
-  }
-}
-
-pr::task<> tell_progress(state& s) {
-  pr::interval every(std::chrono::milliseconds(100));
-  for (;;) {
-    co_await every.tick();
-    s.options.progress(s.of->files.load(std::memory_order_relaxed));
-  }
-}
 
 }  // namespace
 
 pr::task<grep_result> grep(grep_options options, int output) {
   if (options.paths.empty()) options.paths.emplace_back();
-  // How many there are decides whether names are printed, and a link to a directory is one.
-  std::vector<std::string> complaints;
-  auto of = std::make_shared<search>(options, options.print);
-  for (const std::string& path : options.paths) {
-    struct stat s {};
-    const bool is_directory = path.empty() || (::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode));
-    of->walk.add(path, is_directory);
-  }
-  const stop_at_end guard{of};
-  state s{.of = of, .options = options, .output = output};
-  pr::task_group group;
-  for (unsigned i = 0; i < options.threads; ++i) group.spawn(search_by_jobs, std::ref(s));
+  const auto all = std::make_shared<shared>(std::move(options), output);
+  const stop_at_end guard{all};
   std::optional<pr::join_handle<void>> progress;
-  if (options.progress) progress.emplace(pr::spawn(tell_progress, std::ref(s)));
-  co_await group.join();
+  if (all->options.progress) progress.emplace(pr::spawn(tell_progress, all));
+  co_await search_all(all);
   progress.reset();
-  s.result.files = of->files.load(std::memory_order_relaxed);
-  co_return s.result;
+  auto write_rest = [all] { all->output.flush(); };
+  co_await pr::blocking(std::move(write_rest));
+  co_return grep_result{all->files, all->matching, all->failed};
 }
 
 }  // namespace prgrep

@@ -10,6 +10,7 @@
 
 #include <parkring/parkring.hpp>
 
+#include "../support/plain_arguments.hpp"
 #include "sums.hpp"
 
 namespace pr = parkring;
@@ -116,7 +117,7 @@ pr::task<bool> sum_all(const command& c, queue& sums) {
 // ---- checks ----
 
 struct verdict {
-  unsigned wrong = 0, unreadable = 0, malformed = 0, lines = 0;
+  unsigned wrong = 0, unreadable = 0, malformed = 0, checked = 0;
 };
 
 pr::task<> check_first(queue& sums, bool quiet, verdict& v) {
@@ -138,25 +139,32 @@ void warn(unsigned n, const char* what) {
 }
 
 pr::task<bool> check_all(const command& c, queue& sums) {
-  const std::string text = co_await pr::fs::read_file(c.check);
+  const path list = c.check == "-" ? "/dev/stdin" : c.check;
+  const std::string text = co_await pr::fs::read_file(list);
   verdict v;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     const auto line = prsum::read_line(std::string_view(text).substr(at, end - at));
+    const bool is_comment = text[at] == '#';
     at = end + 1;
-    ++v.lines;
-    if (!line) {
+    if (is_comment) continue;
+    if (!line || line->digits.size() != prsum::digits_of(c.algorithm)) {
       ++v.malformed;
       continue;
     }
+    ++v.checked;
     while (sums.full()) co_await check_first(sums, c.quiet, v);
     sums.ask(line->name, line->digits);
   }
   while (!sums.empty()) co_await check_first(sums, c.quiet, v);
+  if (v.checked == 0) {
+    std::cerr << "prsum: " << c.check << ": no line is a checksum of " << c.algorithm << '\n';
+    co_return false;
+  }
   warn(v.malformed, " line(s) are no checksums");
   warn(v.unreadable, " listed file(s) could not be read");
   warn(v.wrong, " computed checksum(s) did NOT match");
-  co_return v.wrong == 0 && v.unreadable == 0 && v.malformed < v.lines;
+  co_return v.wrong == 0 && v.unreadable == 0;
 }
 
 pr::task<int> run(const command& c) {
@@ -179,14 +187,17 @@ int main(int argc, char** argv) try {
   app.add_option("-a,--algorithm", c.algorithm,
                  "a hash of OpenSSL: sha256, sha512, sha1, md5, blake2b512 (that of b2sum)")
       ->capture_default_str();
-  auto* check = app.add_option("-c,--check", c.check, "check the files that are listed here");
+  auto* check = app.add_option("-c,--check", c.check,
+                               "check the files that are listed here; -: by standard input");
   app.add_flag("-q,--quiet", c.quiet, "with --check: say nothing of files that are as they were");
   app.add_option("-w,--workers", c.workers, "threads")
       ->capture_default_str()
       ->check(CLI::Range(1U, 64U));
   paths->excludes(check);
   try {
-    app.parse(argc, argv);
+    const support::plain_arguments arguments(argc, argv);
+    app.parse(arguments.count(), arguments.pointers());
+    for (std::string& p : c.paths) p = support::plain_arguments::said(std::move(p));
     if (c.paths.empty() && c.check.empty()) throw CLI::RequiredError("PATH or --check");
     if (!prsum::knows(c.algorithm))
       throw CLI::ValidationError("--algorithm", "OpenSSL has no " + c.algorithm);

@@ -57,6 +57,10 @@ bool knows(const std::string& algorithm) {
   return EVP_get_digestbyname(algorithm.c_str()) != nullptr;
 }
 
+std::size_t digits_of(const std::string& algorithm) {
+  return 2 * static_cast<std::size_t>(EVP_MD_size(EVP_get_digestbyname(algorithm.c_str())));
+}
+
 pr::task<std::string> sum_of(std::filesystem::path path, std::string algorithm) {
   hasher sum(algorithm);
   auto file = co_await pr::fs::open(path);

@@ -1,6 +1,7 @@
 // Checksums of files, and lines with them as sha256sum and its like write and read.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@ namespace prsum {
 
 /// Whether OpenSSL has a hash of this name: "sha256", "sha1", "blake2b512".
 [[nodiscard]] bool knows(const std::string& algorithm);
+
+/// How many its checksums have, of a hash that OpenSSL knows.
+[[nodiscard]] std::size_t digits_of(const std::string& algorithm);
 
 /// The checksum of a file's content, in hexadecimal digits. Reads piece by piece.
 parkring::task<std::string> sum_of(std::filesystem::path file, std::string algorithm);

@@ -29,4 +29,5 @@
 #include <parkring/fs/transfer_options.hpp>
 #include <parkring/fs/vectored.hpp>
 #include <parkring/fs/walk.hpp>
+#include <parkring/fs/walk_visit.hpp>
 #include <parkring/fs/writer.hpp>

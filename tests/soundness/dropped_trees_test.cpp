@@ -1,8 +1,12 @@
 // Walks, copies and removals of trees, dropped at every point.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <parkring/parkring.hpp>
 
@@ -46,6 +50,36 @@ TEST_F(DroppedTrees, a_walk_leaves_nothing) {
                 EXPECT_EQ(n, 6U);
                 pr::fs::walk none(p / "none");
                 (void)co_await pr::as_result(none.next());
+              }(tree);
+            }),
+            5u);
+}
+
+// Visits that are under way go on; what they use is theirs.
+TEST_F(DroppedTrees, a_walk_that_visits_leaves_nothing) {
+  EXPECT_GT(drop_everywhere([&]() -> pr::task<> {
+              return [](path p) -> pr::task<> {
+                auto sizes = std::make_shared<std::atomic<std::size_t>>(0);
+                pr::fs::walk_options how{.concurrency = 2, .batch = 1};
+                how.visit = [sizes](pr::fs::walk_visit& v) {
+                  std::vector<std::byte> memory(4096);
+                  for (std::size_t at = 0; v.wanted();) {
+                    const std::size_t n = v.read_at(memory, at);
+                    if (n == 0) break;
+                    *sizes += n;
+                    at += n;
+                  }
+                  return true;
+                };
+                pr::fs::walk w(p, how);
+                std::size_t n = 0;
+                for (;;) {
+                  auto e = co_await w.next();
+                  if (!e) break;
+                  ++n;
+                }
+                EXPECT_EQ(n, 6U);
+                EXPECT_EQ(*sizes, 40'010U);
               }(tree);
             }),
             5u);

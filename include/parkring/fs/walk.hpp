@@ -18,6 +18,7 @@ namespace parkring::fs {
 class tree_place;
 class walk_state;
 struct tree_starts;
+class walk_visit;
 
 /// One name that a walk came to.
 class walk_entry {
@@ -76,10 +77,15 @@ struct walk_options {
   /// at once, so all that it touches must stand that; it stays alive until the last of them is
   /// done.
   std::function<bool(const walk_entry&)> descend = {};
+  /// Work on each entry that is no directory, on the thread that found it, while the way to its
+  /// file is short: see parkring/fs/walk_visit.hpp. False: the entry does not come. Called as
+  /// `descend` is, and it may block.
+  std::function<bool(walk_visit&)> visit = {};
   /// Jobs at once, on the pool of `runtime_options::blocking_threads`.
   unsigned concurrency = 4;
-  /// About how many entries come in a batch. So many times `concurrency` are held at most, and one
-  /// buffer of names more for each; with a sorted order the entries of a directory.
+  /// About how many entries come in a batch, or are visited by a job. So many times `concurrency`
+  /// are held at most, and one buffer of names more for each; with a sorted order the entries of a
+  /// directory.
   unsigned batch = 512;
 };
 

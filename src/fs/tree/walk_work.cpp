@@ -9,6 +9,7 @@
 
 #include "fs/path/metadata.hpp"
 #include "fs/tree/tree_error.hpp"
+#include "fs/tree/visited_directory.hpp"
 
 namespace parkring::fs {
 namespace {
@@ -19,13 +20,6 @@ constexpr std::size_t early_hand_in = 64;  // entries, when others have nothing 
 constexpr unsigned quick_mask = STATX_TYPE | STATX_INO;
 
 }  // namespace
-
-// What one job has: nobody else touches it.
-struct walk_work::share {
-  std::vector<walk_entry> batch;
-  std::vector<item> mine;
-  std::unique_ptr<std::byte[]> listing = std::make_unique_for_overwrite<std::byte[]>(listing_bytes);
-};
 
 walk_work::walk_work(std::string root, call_fd opened, walk_options o, const char* operation,
                      kernel::file_calls& calls)
@@ -96,7 +90,7 @@ void walk_work::do_share() {
     in_share& operator=(const in_share&) = delete;
   };
   const in_share here(*this);
-  while (wanted() && s.batch.size() < options.batch) {
+  while (wanted() && s.done() < options.batch) {
     item next;
     {
       const std::lock_guard lock(mutex_);
@@ -106,14 +100,16 @@ void walk_work::do_share() {
         pending_.pop_back();
       } else {
         const bool others_idle = busy_ < most_jobs_ && pending_.empty();
-        if (others_idle && s.mine.size() > 1 && s.batch.size() >= early_hand_in) break;
+        if (others_idle && s.mine.size() > 1 && s.done() >= early_hand_in) break;
         next = std::move(s.mine.back());
         s.mine.pop_back();
       }
     }
     if (any_skipped_.load(std::memory_order_relaxed) && next.place->skipped_here_or_above())
       continue;
-    if (options.order == walk_order::depth_first) {
+    if (!next.unvisited.empty()) {
+      visit_all(s, *next.opened, next.unvisited);
+    } else if (options.order == walk_order::depth_first) {
       step_depth_first(s, std::move(next));
     } else if (options.order == walk_order::by_name) {
       list_sorted(s, std::move(next));
@@ -203,6 +199,7 @@ void walk_work::list(share& s, item i) {
   const std::shared_ptr<open_dir> in = i.opened;
   if (n != 0) s.mine.push_back(std::move(i));
   for (std::size_t k = before; k < s.batch.size(); ++k) queue_inside(s, s.batch[k], in);
+  if (options.visit) set_aside(s, before, in);
 }
 
 // All of the directory at once.
@@ -214,6 +211,7 @@ void walk_work::list_sorted(share& s, item i) {
   std::ranges::sort(found, {}, &walk_entry::name);
   // The first is the next to be listed.
   for (std::size_t k = found.size(); k-- > 0;) queue_inside(s, found[k], i.opened);
+  if (options.visit) return visit_all(s, *i.opened, found);
   s.batch.insert(s.batch.end(), std::make_move_iterator(found.begin()),
                  std::make_move_iterator(found.end()));
 }
@@ -228,9 +226,18 @@ void walk_work::step_depth_first(share& s, item i) {
     i.listed = true;
     i.reading = {};
   }
-  while (!i.sorted.empty() && s.batch.size() < options.batch) {
-    s.batch.push_back(std::move(i.sorted.back()));
+  std::optional<visited_directory> here;
+  while (!i.sorted.empty() && s.done() < options.batch && wanted()) {
+    walk_entry e = std::move(i.sorted.back());
     i.sorted.pop_back();
+    if (is_visited(e)) {
+      if (!here) here.emplace(*this, *i.opened);
+      if (!here->visit(e)) {
+        ++s.left_out;
+        continue;
+      }
+    }
+    s.batch.push_back(std::move(e));
     if (s.batch.back().inside_ == nullptr) continue;
     const std::shared_ptr<open_dir> in = i.opened;
     if (!i.sorted.empty()) s.mine.push_back(std::move(i));

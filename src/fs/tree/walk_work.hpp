@@ -9,6 +9,12 @@
 //
 // A share also ends early when others have nothing to do and it has more than one directory left.
 // The walk sends jobs only while few batches wait to be taken: so a slow consumer stops the work.
+//
+// Entries that are to be visited (walk_visits.cpp) are set aside in small groups, each a thing to
+// do of its own: so the files of one large directory are visited by several jobs, and who lists it
+// is not who visits all of it. What visitors leave of them comes with the batch of the job that
+// visited, so behind the directory that they are in.
+//
 // In the order `depth_first` there is one job at a time, and `pending` is the path from the root to
 // where it is, each with the sorted entries that are left.
 #pragma once
@@ -27,6 +33,8 @@
 #include "kernel/file_calls.hpp"
 
 namespace parkring::fs {
+
+class visited_directory;
 
 class walk_work final : public shared_work {
  public:
@@ -51,19 +59,33 @@ class walk_work final : public shared_work {
   /// What is wrong with the root, once.
   [[nodiscard]] std::optional<error> take_root_error();
 
+  // ---- for visits, on any thread ----
+
+  [[nodiscard]] kernel::file_calls& calls() const noexcept { return calls_; }
+  [[nodiscard]] bool follows() const noexcept { return follow_; }
+
   const walk_options options;
 
  private:
   // A directory to be listed.
   struct item {
     std::shared_ptr<tree_place> place;
-    std::shared_ptr<open_dir> above;   // what it is opened in; null: the root
-    std::shared_ptr<open_dir> opened;  // it is, and is being listed
-    call_fd reading;                   // its descriptor, where `opened` keeps none
-    std::vector<walk_entry> sorted;    // depth_first: its entries, the next one last
-    bool listed = false;               // depth_first: `sorted` is what is left
+    std::shared_ptr<open_dir> above;    // what it is opened in; null: the root
+    std::shared_ptr<open_dir> opened;   // it is, and is being listed
+    call_fd reading;                    // its descriptor, where `opened` keeps none
+    std::vector<walk_entry> sorted;     // depth_first: its entries, the next one last
+    bool listed = false;                // depth_first: `sorted` is what is left
+    std::vector<walk_entry> unvisited;  // not empty: nothing to list, but these entries of `opened`
   };
-  struct share;
+  // What one job has: nobody else touches it.
+  struct share {
+    std::vector<walk_entry> batch;
+    std::size_t left_out = 0;  // entries that were visited and do not come
+    std::vector<item> mine;
+    std::unique_ptr<std::byte[]> listing =
+        std::make_unique_for_overwrite<std::byte[]>(listing_bytes);
+    [[nodiscard]] std::size_t done() const noexcept { return batch.size() + left_out; }
+  };
 
   bool open(share& s, item& i);
   bool identify(share& s, item& i, int fd);
@@ -75,6 +97,9 @@ class walk_work final : public shared_work {
   [[nodiscard]] bool ask(int fd, walk_entry& e) const;
   void plan_descent(walk_entry& e) const;
   void queue_inside(share& s, const walk_entry& e, const std::shared_ptr<open_dir>& in);
+  [[nodiscard]] bool is_visited(const walk_entry& e) const;
+  void set_aside(share& s, std::size_t first, const std::shared_ptr<open_dir>& in);
+  void visit_all(share& s, const open_dir& in, std::vector<walk_entry>& entries);
   void fail(share& s, const item& i, int number);
 
   const char* const operation_;  // as errors call it
