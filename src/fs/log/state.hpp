@@ -27,8 +27,10 @@
 //   failed     a write or sync failed: who waits has been told, and whoever comes is. Nothing is
 //              written any more, since what the failed one left nobody knows
 //   ended      no task works for it: nothing of it is under way, its directory is free
-// Both tasks have a reference to the state, and so has the handle, and whoever waits. The tasks end
-// by themselves; destroyed with the runtime, whose end waits for their requests, they end it too.
+// Both tasks have a reference to the state, and so have the handle, and the coroutines that open,
+// close, read and truncate. Those who append or wait have none (`log_gate`): they are in its lists,
+// or do not use it any more. The tasks end by themselves; destroyed with the runtime, whose end
+// waits for their requests, they end it too.
 //
 // Why no acknowledged record is lost
 //   A record is acknowledged after its group was written and a sync that began later has succeeded.
@@ -106,12 +108,14 @@ class state : public std::enable_shared_from_this<state> {
   state(std::filesystem::path directory, const log_options& options, const flaws& f);
   state(const state&) = delete;
   state& operator=(const state&) = delete;
-  ~state() = default;
+  ~state();
 
   // ---- for the handle, on any thread ----
 
   /// Begins to open it: on the thread that its tasks are to have.
   static void start(const std::shared_ptr<state>& s);
+  /// For operations, until the handle goes.
+  [[nodiscard]] detail::log_ref ref() const noexcept { return {&gate_, generation_}; }
   /// Takes no records from now on; all that were taken are made durable.
   void close();
   /// The handle has gone.
@@ -126,7 +130,7 @@ class state : public std::enable_shared_from_this<state> {
   [[nodiscard]] const log_report& report() const noexcept { return report_; }
   [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
   [[nodiscard]] std::filesystem::path path_of(std::size_t number) const;
-  [[nodiscard]] std::size_t longest() const noexcept;
+  [[nodiscard]] std::size_t longest() const noexcept { return longest_; }
   [[nodiscard]] error error_of(int number, const char* operation, std::string advice) const;
 
   /// What a reader at `position` has to know.
@@ -168,7 +172,6 @@ class state : public std::enable_shared_from_this<state> {
  private:
   friend detail::log_append_awaiter;
   friend detail::log_durable_awaiter;
-  friend detail::sync_lock& detail::log_lock(state& s) noexcept;
   // One of its tasks: goes with its frame, also if that never ran.
   struct running {
     explicit running(std::shared_ptr<state> s) noexcept : of(std::move(s)) {}
@@ -187,11 +190,15 @@ class state : public std::enable_shared_from_this<state> {
   void tell_all(const detail::log_failure& why) noexcept;
   void wake_durable() noexcept;
   void free_segments() noexcept;
-  /// Why no record is taken; null: it is.
-  [[nodiscard]] detail::log_failure refusal() const noexcept {
-    if (failure_ != nullptr) return failure_;
-    return closing_ || abandoned_ || tasks_ == 0 ? closed_ : nullptr;
+  /// Whether no record is taken, and why.
+  [[nodiscard]] bool refuses() const noexcept {
+    return failure_ != nullptr || closing_ || abandoned_ || tasks_ == 0;
   }
+  [[nodiscard]] const detail::log_failure& refusal() const noexcept {
+    return failure_ != nullptr ? failure_ : closed_;
+  }
+  [[nodiscard]] detail::log_failure too_long(std::size_t size) const noexcept;
+  [[nodiscard]] detail::log_failure never_appended(std::uint64_t position) const noexcept;
   [[nodiscard]] bool was_refused(std::uint64_t position) const noexcept;
 
   // ---- the committer's (committer.cpp) ----
@@ -244,13 +251,16 @@ class state : public std::enable_shared_from_this<state> {
                                                            : options_.segment - header_size;
   }
 
+  detail::log_gate& gate_;
+  const std::uint64_t generation_;
   const std::filesystem::path directory_;
   const log_options options_;
   const flaws flaws_;
-  detail::home_ref home_;   // of the runtime that has the tasks
-  std::uint64_t team_ = 0;  // and of its workers
+  const std::size_t longest_;  // record
+  detail::home_ref home_;      // of the runtime that has the tasks
+  std::uint64_t team_ = 0;     // and of its workers
 
-  detail::sync_lock lock_;
+  detail::sync_lock& lock_;        // the gate's
   detail::waiter_list appends_;    // log_append_awaiters with a position, in its order
   detail::waiter_list crowd_;      // those without, in the order in which they came
   detail::waiter_list durables_;   // log_durable_awaiters
