@@ -132,8 +132,9 @@ class log {
   ///
   /// *Completes when* that is durable: records before it are never given again, also when the log
   /// is opened anew. *Owns* nothing. *Thread*: inside a task. *Drop*: it may happen all the same.
-  /// *Errors*: as `append`; EINVAL for a position behind `durable_end`. It is a record itself, so a
-  /// disk that has no room for a further file may refuse it (ENOSPC): free a little elsewhere then.
+  /// *Errors*: as `append`, but for a lack of room: a log that finds none for a further file is
+  /// truncated all the same, and goes on in the files that this frees; EINVAL for a position behind
+  /// `durable_end`.
   [[nodiscard]] task<> truncate_before(lsn position);
 
   /// The records from `from` on that are durable, as a stream; from the first one without it.
@@ -160,7 +161,8 @@ class log {
   ///
   /// *Completes when* they are, and nothing of the log is under way: then its directory may be
   /// opened again, also by another process. *Owns* nothing. *Thread*: inside a task. *Drop*: it
-  /// ends all the same. *Errors*: `io_error`: that of a log that has failed before.
+  /// ends all the same. *Errors*: `io_error`: that of a log that has failed before; ENOSPC and the
+  /// like where records of `append_unsynced` were refused and nobody was told.
   [[nodiscard]] task<> close();
 
  private:

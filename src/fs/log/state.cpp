@@ -200,6 +200,7 @@ detail::log_failure state::failure() noexcept {
 detail::log_failure state::shortcoming() noexcept {
   const guard held(lock_);
   if (failure_ != nullptr) return failure_;
+  if (untold_refusal_) return last_refusal_;
   return durable_end_ != gathering_.end() ? closed_ : nullptr;
 }
 bool state::is_ending() noexcept {
