@@ -102,7 +102,12 @@ std::expected<fs::file, error> open_request::adopt(int descriptor) {
     f->team = running_core().team;
   else
     pin_running_task(running_core());
-  if (!f->direct && !f->special && ring_kernel.inline_io()) f->inline_first = options.inline_first;
+  // Some file systems write to the page cache without waiting, as they were told, and then wait for
+  // the sync: a write that is one is for another thread from the beginning.
+  const bool syncs = options.data_sync && options.access == fs::access::write && !f->special;
+  if (syncs) f->ring_flags = abi::iosqe_async;
+  if (!f->direct && !f->special && !syncs && ring_kernel.inline_io())
+    f->inline_first = options.inline_first;
   if (f->direct) {
     f->memory_alignment = facts.memory_alignment;
     f->offset_alignment = facts.offset_alignment;

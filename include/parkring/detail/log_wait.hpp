@@ -24,12 +24,34 @@ namespace parkring::detail {
 using log_state_ref = std::shared_ptr<fs::wal::state>;
 using log_failure = std::shared_ptr<const error>;
 
+/// A log's lock, and where its state is. It is never freed, only used by a later log under another
+/// generation, so whoever has described an append can always ask, and nobody counts references: an
+/// atomic read-modify-write waits until the record that was copied before it has left the core.
+///
+/// `generation` changes under the lock when the log's handle goes: from then on the state takes no
+/// waiter, and those that it has are told before the lock is free. So whoever finds its generation
+/// under the lock has a state that lives as long as it is in one of its lists.
+struct log_gate {
+  sync_lock lock;
+  std::uint64_t generation = 0;
+  fs::wal::state* of = nullptr;  // set anew by each log
+};
+
+/// The log that an operation is about.
+struct log_ref {
+  log_gate* gate;
+  std::uint64_t generation;
+
+  /// Null: its handle has gone. Under the lock.
+  [[nodiscard]] fs::wal::state* get() const noexcept {
+    return gate->generation == generation ? gate->of : nullptr;
+  }
+};
+
 enum class log_wish : std::uint8_t {
   placed,   // its record has a position
   durable,  // and the device has it
 };
-
-[[nodiscard]] sync_lock& log_lock(fs::wal::state& s) noexcept;
 
 /// One record on its way into the log. What the log's tasks use is under its lock, until it is
 /// granted.
@@ -37,8 +59,8 @@ class log_append_awaiter : public sync_awaiter<log_append_awaiter> {
   using base = sync_awaiter<log_append_awaiter>;
 
  public:
-  log_append_awaiter(log_state_ref state, log_wish wish, bool control) noexcept
-      : state_(std::move(state)), wish_(wish), control_(control) {}
+  log_append_awaiter(log_ref log, log_wish wish, bool control) noexcept
+      : log_(log), wish_(wish), control_(control) {}
   ~log_append_awaiter() { leave(); }
 
   fs::lsn await_resume() {
@@ -55,20 +77,20 @@ class log_append_awaiter : public sync_awaiter<log_append_awaiter> {
 
  protected:
   /// Sets what is appended; before the wait.
-  void set_record(std::span<const std::byte> bytes);
+  void set_record(std::span<const std::byte> bytes) noexcept;
 
  private:
   friend base;
   friend fs::wal::state;
   static constexpr bool returns = false;
   static constexpr const char* waits_for = "log";
-  sync_lock& lock() noexcept { return log_lock(*state_); }
+  sync_lock& lock() noexcept { return log_.gate->lock; }
   waiter_list& queue() noexcept;
   bool try_now() noexcept;
   void left() noexcept {}
-  [[nodiscard]] error failure() const;
+  [[nodiscard]] error failure() const { return *failed_; }
 
-  log_state_ref state_;
+  const log_ref log_;
   std::span<const std::byte> bytes_;
   std::uint32_t checksum_ = 0;  // of `bytes_`
   const log_wish wish_;
@@ -87,10 +109,10 @@ struct log_memory {
 template <class Memory>
 class log_append_of : log_memory<Memory>, public log_append_awaiter {
  public:
-  log_append_of(log_state_ref state, Memory&& from, log_wish wish, bool control) noexcept
-      : log_memory<Memory>{std::move(from)}, log_append_awaiter(std::move(state), wish, control) {}
+  log_append_of(log_ref log, Memory&& from, log_wish wish, bool control) noexcept
+      : log_memory<Memory>{std::move(from)}, log_append_awaiter(log, wish, control) {}
 
-  bool await_ready() {
+  bool await_ready() noexcept {
     if constexpr (std::is_same_v<Memory, std::span<const std::byte>>)
       set_record(this->memory);
     else
@@ -105,15 +127,14 @@ class [[nodiscard("an append does nothing until it is awaited")]] log_append_ope
  public:
   using value_type = fs::lsn;
 
-  log_append_operation(log_state_ref state, Memory && memory, log_wish wish,
-                       bool control = false) noexcept
-      : state_(std::move(state)), memory_(std::move(memory)), wish_(wish), control_(control) {}
+  log_append_operation(log_ref log, Memory && memory, log_wish wish, bool control = false) noexcept
+      : log_(log), memory_(std::move(memory)), wish_(wish), control_(control) {}
   auto operator co_await()&& {
-    return log_append_of<Memory>(std::move(state_), std::move(memory_), wish_, control_);
+    return log_append_of<Memory>(log_, std::move(memory_), wish_, control_);
   }
 
  private:
-  log_state_ref state_;
+  log_ref log_;
   Memory memory_;
   log_wish wish_;
   bool control_;
@@ -127,17 +148,17 @@ class log_durable_awaiter : public sync_awaiter<log_durable_awaiter> {
   /// Means: all that has its position when the wait begins.
   static constexpr std::uint64_t so_far = ~std::uint64_t{0};
 
-  log_durable_awaiter(log_state_ref state, std::uint64_t target, bool follows) noexcept
-      : state_(std::move(state)), target_(target), follows_(follows) {}
+  log_durable_awaiter(log_ref log, std::uint64_t target, bool follows) noexcept
+      : log_(log), target_(target), follows_(follows) {}
   ~log_durable_awaiter() { leave(); }
 
   void await_resume() {
     take();
-    if (failed_ != nullptr || invalid_) throw io_error(failure());
+    if (failed_ != nullptr) throw io_error(failure());
   }
   std::expected<void, error> await_outcome() {
     take();
-    if (failed_ != nullptr || invalid_) return std::unexpected(failure());
+    if (failed_ != nullptr) return std::unexpected(failure());
     return {};
   }
 
@@ -146,31 +167,28 @@ class log_durable_awaiter : public sync_awaiter<log_durable_awaiter> {
   friend fs::wal::state;
   static constexpr bool returns = false;
   static constexpr const char* waits_for = "log";
-  sync_lock& lock() noexcept { return log_lock(*state_); }
+  sync_lock& lock() noexcept { return log_.gate->lock; }
   waiter_list& queue() noexcept;
   bool try_now() noexcept;
   void left() noexcept {}
-  [[nodiscard]] error failure() const;
+  [[nodiscard]] error failure() const { return *failed_; }
 
-  log_state_ref state_;
+  const log_ref log_;
   std::uint64_t target_;
-  const bool follows_;    // `target_` may be of what nobody has appended yet
-  bool all_ = false;      // it is so of `so_far`: tell also of records that were refused
-  bool invalid_ = false;  // no append has given such a position
+  const bool follows_;  // `target_` may be of what nobody has appended yet
+  bool all_ = false;    // it is so of `so_far`: tell also of records that were refused
   log_failure failed_;
 };
 
 class [[nodiscard("co_await it")]] log_durable_operation {
  public:
   using value_type = void;
-  log_durable_operation(log_state_ref state, std::uint64_t target, bool follows = false) noexcept
-      : state_(std::move(state)), target_(target), follows_(follows) {}
-  log_durable_awaiter operator co_await()&& noexcept {
-    return {std::move(state_), target_, follows_};
-  }
+  log_durable_operation(log_ref log, std::uint64_t target, bool follows = false) noexcept
+      : log_(log), target_(target), follows_(follows) {}
+  log_durable_awaiter operator co_await()&& noexcept { return {log_, target_, follows_}; }
 
  private:
-  log_state_ref state_;
+  log_ref log_;
   std::uint64_t target_;
   bool follows_;
 };

@@ -69,12 +69,12 @@ class log {
   /// any other is of a log that has failed (`failure`) or was closed, and the record may be there.
   template <owns_memory V>
   [[nodiscard]] detail::log_append_operation<V> append(V&& record) {
-    return {usable(), std::move(record), detail::log_wish::durable};
+    return {here(), std::move(record), detail::log_wish::durable};
   }
   /// As above, of bytes that stay valid until the await has ended: they are copied once.
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append(
       copied_span<const std::byte> record) {
-    return {usable(), std::move(record.bytes), detail::log_wish::durable};
+    return {here(), std::move(record.bytes), detail::log_wish::durable};
   }
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append(
       copied_span<std::byte> record) {
@@ -88,12 +88,12 @@ class log {
   /// `append`, of what is known by then.
   template <owns_memory V>
   [[nodiscard]] detail::log_append_operation<V> append_unsynced(V&& record) {
-    return {usable(), std::move(record), detail::log_wish::placed};
+    return {here(), std::move(record), detail::log_wish::placed};
   }
   /// As above, of bytes that stay valid until the await has ended.
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append_unsynced(
       copied_span<const std::byte> record) {
-    return {usable(), std::move(record.bytes), detail::log_wish::placed};
+    return {here(), std::move(record.bytes), detail::log_wish::placed};
   }
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append_unsynced(
       copied_span<std::byte> record) {
@@ -120,11 +120,11 @@ class log {
   /// task. *Drop*: stops waiting. *Errors*: `io_error`, as `append`; EINVAL for a position that no
   /// append has given.
   [[nodiscard("co_await it")]] detail::log_durable_operation durable(lsn position) {
-    return {usable(), position.value + 1};
+    return {here(), position.value + 1};
   }
   /// As `durable`, of all that was appended before.
   [[nodiscard("co_await it")]] detail::log_durable_operation sync() {
-    return {usable(), detail::log_durable_awaiter::so_far};
+    return {here(), detail::log_durable_awaiter::so_far};
   }
 
   /// Says that nothing before `position` is needed any more, which is one that `append`, `end` or a
@@ -132,8 +132,9 @@ class log {
   ///
   /// *Completes when* that is durable: records before it are never given again, also when the log
   /// is opened anew. *Owns* nothing. *Thread*: inside a task. *Drop*: it may happen all the same.
-  /// *Errors*: as `append`; EINVAL for a position behind `durable_end`. It is a record itself, so a
-  /// disk that has no room for a further file may refuse it (ENOSPC): free a little elsewhere then.
+  /// *Errors*: as `append`, but for a lack of room: a log that finds none for a further file is
+  /// truncated all the same, and goes on in the files that this frees; EINVAL for a position behind
+  /// `durable_end`.
   [[nodiscard]] task<> truncate_before(lsn position);
 
   /// The records from `from` on that are durable, as a stream; from the first one without it.
@@ -160,19 +161,28 @@ class log {
   ///
   /// *Completes when* they are, and nothing of the log is under way: then its directory may be
   /// opened again, also by another process. *Owns* nothing. *Thread*: inside a task. *Drop*: it
-  /// ends all the same. *Errors*: `io_error`: that of a log that has failed before.
+  /// ends all the same. *Errors*: `io_error`: that of a log that has failed before; ENOSPC and the
+  /// like where records of `append_unsynced` were refused and nobody was told.
   [[nodiscard]] task<> close();
 
  private:
   friend struct wal::log_access;
-  explicit log(detail::log_state_ref state) noexcept : state_(std::move(state)) {}
-  [[nodiscard]] detail::log_state_ref usable() const {
+  explicit log(detail::log_state_ref state) noexcept;
+  void check_usable() const {
     PARKRING_CHECK(state_ != nullptr, "the log is empty or moved from; open it first");
+  }
+  [[nodiscard]] detail::log_ref here() const {
+    check_usable();
+    return here_;
+  }
+  [[nodiscard]] const detail::log_state_ref& usable() const {
+    check_usable();
     return state_;
   }
   void drop() noexcept;
 
   detail::log_state_ref state_;
+  detail::log_ref here_{};  // of `state_`
 };
 
 }  // namespace parkring::fs

@@ -105,7 +105,8 @@ enum class fault : std::uint8_t {
   lost_write,         ///< (data) acknowledged, never reaches the device, not even by a sync
   misdirected_write,  ///< (data) acknowledged, lands at another place of the device
   torn_write,         ///< (data) acknowledged, only its first sectors ever reach the device
-  failed_sync,        ///< EIO; what was dirty counts as clean; a new size may be durable or not
+  failed_sync,        ///< EIO; what was dirty counts as clean; a new size may be durable or not.
+                      ///< Also of writes that sync (O_DSYNC)
   stall,              ///< takes `faults::stall_time` longer
   never_completes,    ///< is taken and never answered, unless it is cancelled
   refused_enter,      ///< entering answers EAGAIN or EBUSY

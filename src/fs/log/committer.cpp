@@ -5,7 +5,6 @@
 #include <new>
 
 #include <parkring/as_result.hpp>
-#include <parkring/link.hpp>
 #include <parkring/spawn.hpp>
 #include <parkring/this_task.hpp>
 
@@ -149,28 +148,35 @@ void state::make_room_for_longest() {
   place_crowd();
 }
 
+// Waits until the preparer has a file ready, or says why it has none.
+task<> state::await_file() {
+  {
+    const guard held(lock_);
+    wanted_ = true;
+    prepare_error_.reset();
+    wake(preparer_);
+  }
+  for (bool answered = false; !answered;) {
+    co_await when(committer_, &state::has_answer);
+    const guard held(lock_);
+    answered = has_answer(*this);  // it may have been woken for something else
+  }
+}
+
 // The next group begins a file; false when there is none for it, and the group was refused.
 task<bool> state::next_file() {
   while (ready_.empty()) {
-    {
-      const guard held(lock_);
-      wanted_ = true;
-      prepare_error_.reset();
-      wake(preparer_);
-    }
-    bool answered = false;
-    while (!answered) {
-      co_await when(committer_, &state::has_answer);
-      const guard held(lock_);
-      answered = has_answer(*this);  // it may have been woken for something else
-    }
+    co_await await_file();
     if (stops()) co_return false;
     if (!ready_.empty()) break;
     if (!is_lack_of_room(prepare_error_->number()) || !opened_) {
       fail(*prepare_error_);
-    } else {
-      refuse_group(*prepare_error_);
+      co_return false;
     }
+    const bool has_freed = co_await truncate_in_place();
+    if (stops()) co_return false;
+    if (has_freed) continue;
+    refuse_group(*prepare_error_);
     co_return false;
   }
   ready_file next = std::move(ready_.front());
@@ -184,63 +190,60 @@ task<bool> state::next_file() {
                       .slot = next.slot};
   slots_[next.slot].what = slot_state::live;
   leave_file_ = false;
+  current_header_ = {.epoch = epoch_,
+                     .number = current_segment_.number,
+                     .base = current_segment_.base,
+                     .previous_end = before.end,
+                     .first = first_,
+                     .size = current_segment_.size};
+  encode_header(current_header_, header_.bytes());
   const guard held(lock_);
-  encode_header({.epoch = epoch_,
-                 .number = current_segment_.number,
-                 .base = current_segment_.base,
-                 .previous_end = before.end,
-                 .first = first_,
-                 .size = current_segment_.size},
-                header_.bytes());
   wake(preparer_);  // for the one after it
   co_return true;
 }
 
-// Coroutines of their own, so that each frame is small enough to be recycled.
-task<std::optional<error>> state::write_and_sync() {
-  group& g = flushing_;
-  const std::uint64_t at = current_segment_.offset_of(g.base);
-  auto done =
-      co_await as_result(link(current_.write_at(g.memory, at, g.used), current_.datasync()));
-  if (done) co_return std::nullopt;
-  co_return std::move(done).error();
+// There is no file for the group, and a truncation is in it. So that is told where there is room:
+// in the header of the last file, which recovery reads as well. Then files that it frees are used
+// for the group. True when there are such.
+task<bool> state::truncate_in_place() {
+  const std::uint64_t to = flushing_.truncate_before;
+  if (to <= first_) co_return false;
+  current_header_.first = to;
+  encode_header(current_header_, header_.bytes());
+  if (!flaws_.free_before_truncating) {
+    auto writing = current_.write_all_at(header_, 0);
+    const auto done = co_await as_result(std::move(writing));
+    if (!done) {
+      fail(done.error());
+      co_return false;
+    }
+  }
+  const guard held(lock_);
+  const std::size_t before = live_.size();
+  first_ = to;
+  free_segments();
+  co_return live_.size() < before;
 }
-task<std::optional<error>> state::write_with_header_and_sync() {
-  group& g = flushing_;
-  const std::uint64_t at = current_segment_.offset_of(g.base);
-  auto done = co_await as_result(link(
-      current_.write_at(header_, 0), current_.write_at(g.memory, at, g.used), current_.datasync()));
-  if (done) co_return std::nullopt;
-  co_return std::move(done).error();
-}
+
+// What is written to `current_` is durable when the write has ended.
 task<> state::write_parts(bool new_file) {
   if (new_file) co_await current_.write_all_at(header_, 0);
-  const std::uint64_t at = current_segment_.offset_of(flushing_.base);
-  co_await current_.write_all_at(flushing_.memory, at, flushing_.used);
+  const group& g = flushing_;
+  const std::uint64_t at = current_segment_.offset_of(g.base);
+  const std::size_t n = co_await current_.write_at(g.memory, at, g.used);
+  // Short: nothing has failed, and all of it goes once more.
+  if (n < g.used) co_await current_.write_all_at(g.memory, at, g.used);
 }
 
 task<> state::write_group(bool new_file) {
-  if (flaws_.acknowledge_before_sync) {
-    co_await write_parts(new_file);
-    complete(new_file);
-    co_await current_.datasync();
-    co_return;
-  }
-  std::optional<error> why;
-  if (new_file)
-    why = co_await write_with_header_and_sync();
-  else
-    why = co_await write_and_sync();
-  // Short, or not begun: nothing was synced, so nothing has failed, and all of it goes once more.
-  const bool again = why && (why->number() == ECANCELED || why->operation() == "link");
-  if (again) {
-    co_await write_parts(new_file);
-    co_await current_.datasync();
-  } else if (why) {
-    fail(*why);
+  auto writing = write_parts(new_file);
+  const auto done = co_await as_result(std::move(writing));
+  if (!done) {
+    fail(done.error());
     co_return;
   }
   complete(new_file);
+  if (flaws_.acknowledge_before_sync) co_await current_.datasync();
 }
 
 // The group is durable.
@@ -294,7 +297,8 @@ void state::refuse_group(const error& why) {
   while (detail::waiter* const w = appends_.front()) {
     auto& one = static_cast<log_append_awaiter&>(static_cast<detail::sync_waiter&>(*w));
     if (one.at_ >= g.end()) break;
-    one.failed_ = reason;
+    const bool is_done = one.control_ && load_u64(one.bytes_.data()) <= first_;  // in the header
+    if (!is_done) one.failed_ = reason;
     one.unlink();
     static_cast<void>(one.grant());
   }
@@ -318,19 +322,23 @@ void state::fail_opening(const error& why) noexcept {
   } catch (const std::bad_alloc&) {
   }
   const guard held(lock_);
-  failure_ = std::move(reason);
+  if (failure_ == nullptr) failure_ = std::move(reason);
   tell_all(failure_);
   wake(openers_);
   wake(preparer_);
 }
 
-void state::fail(const error& why) {
+void state::fail(const error& why) noexcept {
   if (!opened_) return fail_opening(why);
-  fail_opening(error(
-      why.number(), "log", directory_.native(),
-      why.message() +
-          ": what was to be made durable may be lost, and no second try would tell. The log takes "
-          "no more records; open it again: all that was acknowledged is there"));
+  try {
+    fail_opening(error(
+        why.number(), "log", directory_.native(),
+        why.message() +
+            ": what was to be made durable may be lost, and no second try would tell. The log "
+            "takes no more records; open it again: all that was acknowledged is there"));
+  } catch (const std::bad_alloc&) {
+    fail_opening(why);
+  }
 }
 
 void state::task_ended() noexcept {

@@ -28,14 +28,14 @@ void store_u32(std::uint32_t value, std::byte* to) noexcept {
   std::memcpy(to, &value, 4);
 }
 
-// `header` is the record's, from its length on: 12 bytes.
-std::uint32_t record_crc(std::uint64_t position, const std::byte* header,
+// Of its position, what lies behind its checksum, and the checksum of its bytes. From words, since
+// a load that spans what two stores wrote waits for both.
+std::uint32_t record_crc(std::uint64_t position, std::uint32_t length, std::uint32_t epoch,
                          std::uint32_t of_bytes) noexcept {
-  std::array<std::byte, 24> all;
-  store_u64(position, all.data());
-  std::memcpy(all.data() + 8, header, 12);
-  store_u32(of_bytes, all.data() + 20);
-  return base::crc32c(all);
+  const std::array<std::uint64_t, 3> all = {
+      little(position), little(length | std::uint64_t{epoch} << 32),
+      little((position & 0xFFFF'FFFF) | std::uint64_t{of_bytes} << 32)};
+  return base::crc32c(std::as_bytes(std::span(all)));
 }
 
 }  // namespace
@@ -87,10 +87,9 @@ void encode_record(const record_facts& f, std::span<const std::byte> bytes, std:
                    std::byte* to) noexcept {
   const std::uint32_t length = static_cast<std::uint32_t>(bytes.size()) |
                                (f.first_of_group ? first_bit : 0) | (f.control ? control_bit : 0);
-  store_u32(length, to + 4);
-  store_u32(f.epoch, to + 8);
-  store_u32(static_cast<std::uint32_t>(f.position), to + 12);
-  store_u32(record_crc(f.position, to + 4, checksum), to);
+  const std::uint32_t crc = record_crc(f.position, length, f.epoch, checksum);
+  store_u64(crc | std::uint64_t{length} << 32, to);
+  store_u64(f.epoch | (f.position & 0xFFFF'FFFF) << 32, to + 8);
   if (bytes.empty()) return;
   // The last bytes with their zeros first: the bytes themselves go over them.
   store_u64(0, to + room_for(bytes.size()) - 8);
@@ -118,8 +117,8 @@ record_state decode_record(std::span<const std::byte> from, std::uint64_t positi
     return record_state::more;
   }
   out.bytes = from.subspan(record_header, size);
-  const bool right = record_crc(position, at + 4, base::crc32c(out.bytes)) == load_u32(at);
-  return right ? record_state::whole : record_state::torn;
+  const std::uint32_t crc = record_crc(position, length, out.epoch, base::crc32c(out.bytes));
+  return crc == load_u32(at) ? record_state::whole : record_state::torn;
 }
 
 std::string slot_name(std::size_t slot) {

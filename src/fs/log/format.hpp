@@ -11,7 +11,8 @@
 //                 16..23  number of the segment, from 1; 0: prepared, and in no log
 //                 24..31  base: position of its first record
 //                 32..39  end of the segment before it: no record lies between that and base
-//                 40..47  position of the oldest record needed, when it began
+//                 40..47  position of the oldest record needed, when it began, or later: where a
+//                         truncation finds no room for a record, it is told here
 //                 48..55  size of the file
 //
 //   record  bytes  0..3   crc32c of its position (8 bytes), bytes 4..15 and the crc32c of its bytes

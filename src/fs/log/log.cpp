@@ -77,7 +77,7 @@ generator<log_record> read_records(std::shared_ptr<state> s, std::uint64_t from,
         if (const auto why = s->failure()) throw io_error(*why);
         co_return;
       }
-      detail::log_durable_operation more(s, at + 1, true);
+      detail::log_durable_operation more(s->ref(), at + 1, true);
       static_cast<void>(co_await as_result(std::move(more)));  // what it says, `locate` does too
       continue;
     }
@@ -127,7 +127,7 @@ task<> truncate(std::shared_ptr<state> s, std::uint64_t position) {
   store_u64(position, bytes.data());
   const std::span<const std::byte> record(bytes);
   detail::log_append_operation<std::span<const std::byte>> append(
-      s, std::span<const std::byte>(record), detail::log_wish::durable, true);
+      s->ref(), std::span<const std::byte>(record), detail::log_wish::durable, true);
   co_await std::move(append);
 }
 
@@ -140,10 +140,12 @@ task<> close_log(std::shared_ptr<state> s) {
 }  // namespace
 }  // namespace wal
 
+log::log(detail::log_state_ref state) noexcept : state_(std::move(state)), here_(state_->ref()) {}
 log& log::operator=(log&& other) noexcept {
   if (this != &other) {
     drop();
     state_ = std::move(other.state_);
+    here_ = other.here_;
   }
   return *this;
 }

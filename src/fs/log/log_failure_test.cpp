@@ -21,12 +21,17 @@ class LogFailure : public ::testing::Test {
   LogFailure() {
     sim::faults f;
     f.callback = [this](const sim::operation& op) -> std::optional<sim::injected> {
+      const bool writes_it = op.kind == sim::operation_kind::write;
+      if (op.path == "/wal" && op.kind == sim::operation_kind::sync) {
+        ++name_syncs;
+        if (names_fail) return sim::injected{.what = sim::fault::failed_sync};
+      }
       if (!op.path.ends_with(".wal")) return std::nullopt;
-      if (op.kind == sim::operation_kind::write) ++writes;
+      if (writes_it) ++writes;
       if (op.kind == sim::operation_kind::sync) ++syncs;
-      const bool fills = op.kind == sim::operation_kind::write && op.length == small.segment;
-      if (full && fills) return sim::injected{.what = sim::fault::no_space};
-      if (fails == op.kind) return sim::injected{.what = sim::fault::io_error_once};
+      if (full && writes_it && op.length == small.segment)
+        return sim::injected{.what = sim::fault::no_space};
+      if (fails && writes_it) return sim::injected{.what = *fails};
       return std::nullopt;
     };
     world.set_faults(f);
@@ -57,8 +62,9 @@ class LogFailure : public ::testing::Test {
 
   sim::world world{7};
   bool full = false;
-  sim::operation_kind fails = sim::operation_kind::other;
-  int writes = 0, syncs = 0;
+  bool names_fail = false;
+  std::optional<sim::fault> fails;
+  int writes = 0, syncs = 0, name_syncs = 0;
 };
 
 void expect_failed(const error& e) {
@@ -68,7 +74,7 @@ void expect_failed(const error& e) {
 }
 
 TEST_F(LogFailure, a_write_or_a_sync_that_fails_ends_the_log_and_is_not_tried_again) {
-  for (const auto kind : {sim::operation_kind::sync, sim::operation_kind::write}) {
+  for (const auto kind : {sim::fault::failed_sync, sim::fault::io_error_once}) {
     with_log([&](log& l) -> task<> {
       co_await l.append(std::string("kept"));
       co_await sleep_for(std::chrono::milliseconds(100));  // no file is being prepared
@@ -79,7 +85,7 @@ TEST_F(LogFailure, a_write_or_a_sync_that_fails_ends_the_log_and_is_not_tried_ag
         const int number = co_await one;
         EXPECT_EQ(number, EIO);
       }
-      fails = sim::operation_kind::other;
+      fails.reset();
       const int before = writes + syncs;
       const auto later = co_await as_result(l.append(std::string("later")));
       const auto synced = co_await as_result(l.sync());
@@ -141,6 +147,84 @@ TEST_F(LogFailure, a_full_disk_refuses_records_and_the_log_goes_on_when_there_is
     co_await l.close();
   });
   EXPECT_EQ(reopened(), told);
+}
+
+// What its directory forgot, no later sync brings back.
+TEST_F(LogFailure, a_sync_of_the_directory_that_fails_ends_the_log_and_is_not_tried_again) {
+  with_log([&](log& l) -> task<> {
+    co_await sleep_for(std::chrono::milliseconds(100));  // a file is ready
+    names_fail = true;
+    int failed = 0;
+    for (int i = 0; i < 20 && failed == 0; ++i) failed = co_await append(&l, std::string(600, '.'));
+    EXPECT_EQ(failed, EIO);
+    names_fail = false;
+    const int before = name_syncs + syncs + writes;
+    const auto later = co_await as_result(l.append(std::string("later")));
+    const auto closed = co_await as_result(l.close());
+    EXPECT_FALSE(later || closed);
+    if (!later) expect_failed(later.error());
+    EXPECT_EQ(name_syncs + syncs + writes, before) << "nothing was tried again";
+  });
+  const auto all = reopened();
+  EXPECT_EQ(std::ranges::count(all, "later"), 0);
+}
+
+TEST_F(LogFailure, a_full_disk_is_relieved_by_truncating) {
+  std::vector<std::string> told;
+  with_log([&](log& l) -> task<> {
+    full = true;
+    lsn oldest;
+    for (int number = 0, i = 0; number == 0; ++i) {
+      std::string bytes = std::to_string(i) + std::string(600, '.');
+      const lsn at = l.end();
+      number = co_await append(&l, bytes);
+      if (number != 0) continue;
+      told.push_back(bytes);
+      oldest = at;  // the last that is in it
+    }
+    EXPECT_GT(told.size(), 8U) << "more than one file";
+    co_await l.truncate_before(oldest);
+    EXPECT_EQ(l.first(), oldest);
+    told.erase(told.begin(), told.end() - 1);
+    for (int i = 0; i < 5; ++i) {
+      std::string bytes = "again" + std::to_string(i) + std::string(600, '.');
+      const int number = co_await append(&l, bytes);
+      EXPECT_EQ(number, 0) << "in the files that became free";
+      told.push_back(bytes);
+    }
+    EXPECT_FALSE(l.failure());
+    co_await l.close();
+  });
+  EXPECT_EQ(reopened(), told);
+}
+
+TEST_F(LogFailure, a_truncation_that_frees_nothing_is_done_on_a_full_disk_too) {
+  with_log([&](log& l) -> task<> {
+    full = true;
+    std::vector<lsn> all;
+    for (int number = 0; number == 0;) {
+      all.push_back(l.end());
+      number = co_await append(&l, std::string(600, '.'));
+    }
+    co_await l.truncate_before(all[1]);
+    EXPECT_EQ(l.first(), all[1]);
+    const int number = co_await append(&l, std::string(600, '.'));
+    EXPECT_EQ(number, ENOSPC) << "what is needed still fills all files";
+    l = log();
+  });
+  with_log([&](log& l) -> task<> {
+    EXPECT_GT(l.first(), lsn{24});
+    co_await l.close();
+  });
+}
+
+TEST_F(LogFailure, closing_tells_of_records_that_were_refused_unseen) {
+  with_log([&](log& l) -> task<> {
+    full = true;
+    for (int i = 0; i < 20; ++i) co_await l.append_unsynced(std::string(600, '.'));
+    const auto closed = co_await as_result(l.close());
+    EXPECT_TRUE(!closed && closed.error().number() == ENOSPC);
+  });
 }
 
 TEST_F(LogFailure, a_disk_that_is_full_from_the_beginning_is_an_error_of_opening) {

@@ -167,6 +167,25 @@ TEST(LogSim, a_file_that_is_used_again_without_its_generation_is_found) {
   expect_found({.flaws = {.no_generation = true}}, "");
 }
 
+// Files are given up at once, and often there is none to go on in.
+log_lives::settings on_a_full_disk() {
+  log_lives::settings s{.options = {.segment = 4096, .group = 1024, .spare = 0},
+                        .faults = sim::faults()};
+  s.faults->no_space = 0.15;
+  return s;
+}
+
+TEST(LogSim, survives_truncations_on_a_full_disk) {
+  const std::uint64_t seeds = seeds_or(static_cast<std::uint64_t>(scaled(50)));
+  expect_no_failure({.seeds = seeds}, lives_of(on_a_full_disk()));
+}
+
+TEST(LogSim, files_that_go_before_the_header_says_so_are_found) {
+  auto s = on_a_full_disk();
+  s.flaws = {.free_before_truncating = true};
+  expect_found(s, "");
+}
+
 TEST(LogSim, a_last_group_that_is_trusted_to_the_page_cache_is_found) {
   log_lives::settings s{.flaws = {.trust_the_cache = true}, .faults = sim::faults()};
   s.faults->failed_sync = 0.05;

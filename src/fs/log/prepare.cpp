@@ -25,11 +25,9 @@ namespace {
 constexpr std::size_t piece = std::size_t{1} << 20;
 constexpr std::size_t synced_at_once = 8 * piece;  // less stands in the way of the records' syncs
 
-open_options for_writing(std::uint32_t mode, bool empty) {
-  return {.access = access::write,
-          .creation = empty ? creation::if_missing : creation::never,
-          .truncate = empty,
-          .mode = mode};
+open_options for_writing(std::uint32_t mode) {
+  return {
+      .access = access::write, .creation = creation::if_missing, .truncate = true, .mode = mode};
 }
 
 }  // namespace
@@ -73,33 +71,49 @@ bool state::has_answer(const state& s) noexcept {
   return s.tasks_stop() || !s.ready_.empty() || s.prepare_error_.has_value();
 }
 
-task<> state::prepare() {
-  std::size_t chosen = slots_.size();
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const slot& one = slots_[i];
-    if (one.what == slot_state::free && one.size == options_.segment) {
-      chosen = i;
-      break;
-    }
-    if (chosen == slots_.size() && (one.what == slot_state::empty || one.what == slot_state::free))
-      chosen = i;
-  }
-  if (chosen < slots_.size() && slots_[chosen].what == slot_state::free &&
-      slots_[chosen].size == options_.segment) {
-    auto f = co_await open(path_of(chosen), for_writing(options_.mode, false));
-    slots_[chosen].what = slot_state::ready;
-    ready_.push_back({std::move(f), chosen, options_.segment});
-    const guard held(lock_);
-    ++counters_.recycled;
-    co_return;
-  }
-  if (chosen == slots_.size()) slots_.emplace_back();
-  slots_[chosen] = {};
-  co_await fill(chosen);
+// What is written through it is durable when it ends: one request, where a write and a sync behind
+// it would each have to wait for a thread of the kernel's.
+open_options state::for_records() const {
+  return {.access = access::write,
+          .data_sync = !flaws_.acknowledge_before_sync,
+          .inline_first = inline_mode::never};
 }
 
+task<> state::prepare() {
+  const auto reusable = [this](const slot& one) {
+    return one.what == slot_state::free && one.size == options_.segment;
+  };
+  const auto at_hand = [](const slot& one) {
+    return one.what == slot_state::empty || one.what == slot_state::free;
+  };
+  auto it = std::ranges::find_if(slots_, reusable);
+  const bool again = it != slots_.end();
+  if (!again) it = std::ranges::find_if(slots_, at_hand);
+  const auto chosen = static_cast<std::size_t>(it - slots_.begin());
+  if (!again) {
+    if (chosen == slots_.size()) slots_.emplace_back();
+    slots_[chosen] = {};
+    auto filling = fill(chosen);
+    const auto filled = co_await as_result(std::move(filling));
+    if (!filled) {
+      co_await give_bytes_back(chosen);
+      throw io_error(filled.error());
+    }
+    if (slots_[chosen].what == slot_state::empty) co_return;  // it ends
+  }
+  auto f = co_await open(path_of(chosen), for_records());
+  slots_[chosen].what = slot_state::ready;
+  ready_.push_back({std::move(f), chosen, options_.segment});
+  const guard held(lock_);
+  ++(again ? counters_.recycled : counters_.prepared);
+}
+
+// Its name is made anew, since that of a file that was there may be from a time when making names
+// durable failed.
 task<> state::fill(std::size_t chosen) {
-  auto f = co_await open(path_of(chosen), for_writing(options_.mode, true));
+  const auto removed = co_await as_result(fs::remove(path_of(chosen)));
+  if (!removed && removed.error().number() != ENOENT) throw io_error(removed.error());
+  auto f = co_await open(path_of(chosen), for_writing(options_.mode));
   buffer zeros(std::min(piece, options_.segment));
   std::ranges::fill(zeros.bytes(), std::byte{0});
   for (std::uint64_t at = 0; at < options_.segment; at += zeros.size()) {
@@ -112,11 +126,23 @@ task<> state::fill(std::size_t chosen) {
   encode_header({.epoch = epoch_, .size = options_.segment}, zeros.bytes());
   co_await f.write_all_at(zeros, 0, header_size);
   co_await f.sync();
-  co_await fs::sync_directory(directory_);
-  slots_[chosen] = {slot_state::ready, options_.segment};
-  ready_.push_back({std::move(f), chosen, options_.segment});
-  const guard held(lock_);
-  ++counters_.prepared;
+  co_await sync_names();
+  slots_[chosen] = {slot_state::free, options_.segment};
+}
+
+// A sync of the directory that has failed is like one of records: the names that it was to make
+// durable may be lost, and one that succeeds later says nothing about them.
+task<> state::sync_names() {
+  const auto done = co_await as_result(names_.sync());
+  if (done) co_return;
+  fail(done.error());
+  throw io_error(done.error());
+}
+
+// A full disk is not to be fuller for a file that did not fit.
+task<> state::give_bytes_back(std::size_t chosen) {
+  if (stops()) co_return;
+  static_cast<void>(co_await as_result(open(path_of(chosen), for_writing(options_.mode))));
 }
 
 bool state::has_surplus() const noexcept {
@@ -131,13 +157,13 @@ task<> state::release_surplus() {
     const auto removed = co_await as_result(fs::remove(path_of(slots_.size() - 1)));
     if (!removed && removed.error().number() != ENOENT) throw io_error(removed.error());
     slots_.pop_back();
-    co_await fs::sync_directory(directory_);
+    co_await sync_names();
     co_return;
   }
   for (std::size_t i = slots_.size(); i-- != 0;)
     if (slots_[i].what == slot_state::free) {
       slots_[i] = {};
-      co_await open(path_of(i), for_writing(options_.mode, true));
+      co_await open(path_of(i), for_writing(options_.mode));
       co_return;
     }
 }

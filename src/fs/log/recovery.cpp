@@ -62,11 +62,6 @@ struct state::scanned {
 
 namespace {
 
-task<> forgiving(int number, path_operation operation) {
-  const auto r = co_await as_result(std::move(operation));
-  if (!r && r.error().number() != number) throw io_error(r.error());
-}
-
 std::filesystem::path above(const std::filesystem::path& directory) {
   return (directory.has_filename() ? directory : directory.parent_path()).parent_path();
 }
@@ -81,13 +76,24 @@ void state::damaged(const std::string& what) {
                                  "log_damage::cut, which loses all that lies behind"));
 }
 
+// The one above is synced also if it was there: who made it may have died. Where that fails it goes
+// again: a later sync would not tell of it.
+task<> state::make_directory() {
+  const auto made = co_await as_result(fs::create_directory(directory_));
+  if (!made && made.error().number() != EEXIST) throw io_error(made.error());
+  const auto synced = co_await as_result(sync_directory(above(directory_)));
+  if (synced) co_return;
+  if (made) static_cast<void>(co_await as_result(fs::remove_directory(directory_)));
+  throw io_error(synced.error());
+}
+
 task<> state::recover() {
   gathering_.give_memory(usual_group());
   flushing_.give_memory(usual_group());
   header_ = buffer(header_size);
-  co_await forgiving(EEXIST, fs::create_directory(directory_));
-  co_await sync_directory(above(directory_));  // also if it was there: who made it may have died
-  co_await sync_directory(directory_);
+  co_await make_directory();
+  names_ = co_await open_directory(directory_);
+  co_await names_.sync();
   found_slots all;
   co_await find_slots(all);
   co_await find_end(all);
@@ -319,18 +325,20 @@ task<> state::restore_last_group(scanned s) {
   const segment& in = s.part.in;
   current_segment_ = in;
   current_segment_.end = s.end;
-  current_ = co_await fs::open(path_of(in.slot), {.access = access::read_write});
+  current_header_ = s.part.header;
+  current_ = co_await fs::open(path_of(in.slot), for_records());
   if (flaws_.trust_the_cache) co_return;
+  auto f = co_await fs::open(path_of(in.slot), {.access = access::read_write});
   encode_header(s.part.header, header_.bytes());
-  co_await current_.write_all_at(header_, 0);
+  co_await f.write_all_at(header_, 0);
   buffer part(std::size_t{256} << 10);
   for (std::uint64_t at = s.last_group; at < s.end;) {
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(part.size(), s.end - at));
-    co_await current_.read_exactly_at(part, in.offset_of(at), n);
-    co_await current_.write_all_at(part, in.offset_of(at), n);
+    co_await f.read_exactly_at(part, in.offset_of(at), n);
+    co_await f.write_all_at(part, in.offset_of(at), n);
     at += n;
   }
-  co_await current_.sync();
+  co_await f.sync();
 }
 
 }  // namespace parkring::fs::wal

@@ -3,74 +3,115 @@
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
+#include <new>
 
 #include "base/crc32c.hpp"
+#include "base/fork_held_mutex.hpp"
 #include "exec/core.hpp"
 
 namespace parkring {
 namespace detail {
 
-sync_lock& log_lock(fs::wal::state& s) noexcept { return s.lock_; }
+namespace {
+
+using guard = std::lock_guard<sync_lock>;
+
+// What those are told whose log was dropped before they asked.
+const log_failure& log_is_gone() {
+  static const auto* const told = new log_failure(std::make_shared<const error>(
+      ECANCELED, "log", "", "its object was destroyed before this was awaited"));
+  return *told;
+}
+
+// Gates of no log. They are never freed.
+struct gate_stock {
+  base::fork_held_mutex mutex;
+  std::vector<log_gate*> unused;
+};
+gate_stock& gates() {
+  static auto* const all = new gate_stock;  // logs may end after static objects do
+  return *all;
+}
+
+log_gate& take_gate() {
+  static_cast<void>(log_is_gone());  // so that it is there for those who must not fail
+  gate_stock& s = gates();
+  {
+    const std::lock_guard held(s.mutex);
+    if (!s.unused.empty()) {
+      log_gate& g = *s.unused.back();
+      s.unused.pop_back();
+      return g;
+    }
+  }
+  return *new log_gate;
+}
+
+void give_gate_back(log_gate& g) noexcept {
+  gate_stock& s = gates();
+  const std::lock_guard held(s.mutex);
+  try {
+    s.unused.push_back(&g);
+  } catch (const std::bad_alloc&) {  // it is not used again, which costs its few bytes
+  }
+}
+
+}  // namespace
 
 // ---- one who appends ----
 
-void log_append_awaiter::set_record(std::span<const std::byte> bytes) {
+void log_append_awaiter::set_record(std::span<const std::byte> bytes) noexcept {
   bytes_ = bytes;
-  if (bytes.size() <= state_->longest()) {
-    checksum_ = parkring::base::crc32c(bytes);
-    return;
-  }
-  failed_ = std::make_shared<const error>(state_->error_of(
-      EMSGSIZE, "append",
-      "a record of " + std::to_string(bytes.size()) + " bytes is longer than the " +
-          std::to_string(state_->longest()) + " that fit into a file; raise log_options::segment"));
+  if (bytes.size() <= fs::wal::longest_record) checksum_ = parkring::base::crc32c(bytes);
 }
 
 waiter_list& log_append_awaiter::queue() noexcept {
-  return placed_ ? state_->appends_ : state_->crowd_;
+  auto& s = *log_.gate->of;
+  return placed_ ? s.appends_ : s.crowd_;
 }
 
 bool log_append_awaiter::try_now() noexcept {
-  auto& s = *state_;
-  if (failed_ != nullptr) return true;
-  failed_ = s.refusal();
+  auto* const s = log_.get();
+  if (s == nullptr) [[unlikely]] {
+    failed_ = log_is_gone();
+    return true;
+  }
+  if (bytes_.size() > s->longest_) [[unlikely]]
+    failed_ = s->too_long(bytes_.size());
+  else if (s->refuses()) [[unlikely]]
+    failed_ = s->refusal();
   if (failed_ != nullptr) return true;
   // Who finds the group empty tells the committer; the others find it told.
-  if (s.gathering_.used == 0) s.wake(s.committer_);
-  if (!s.crowd_.empty() || !s.place_record(*this)) return false;
+  if (s->gathering_.used == 0) s->wake(s->committer_);
+  if (!s->crowd_.empty() || !s->place_record(*this)) return false;
   return wish_ == log_wish::placed;
 }
 
-error log_append_awaiter::failure() const { return *failed_; }
-
 // ---- one who waits ----
 
-waiter_list& log_durable_awaiter::queue() noexcept { return state_->durables_; }
+waiter_list& log_durable_awaiter::queue() noexcept { return log_.gate->of->durables_; }
 
 bool log_durable_awaiter::try_now() noexcept {
-  auto& s = *state_;
-  if (target_ == so_far) {
-    target_ = s.gathering_.end();
-    all_ = true;
-    if (std::exchange(s.untold_refusal_, false)) failed_ = s.last_refusal_;
-  } else if (!follows_ && s.was_refused(target_ - 1)) {
-    failed_ = s.last_refusal_;
+  auto* const s = log_.get();
+  if (s == nullptr) {
+    failed_ = log_is_gone();
+    return true;
   }
-  if (failed_ != nullptr || target_ <= s.durable_end_) return true;
-  if (s.failure_ != nullptr)
-    failed_ = s.failure_;
-  else if (s.abandoned_ || s.tasks_ == 0)
-    failed_ = s.closed_;
-  else
-    invalid_ = !follows_ && target_ > s.gathering_.end();
-  return failed_ != nullptr || invalid_;
-}
-
-error log_durable_awaiter::failure() const {
-  if (failed_ != nullptr) return *failed_;
-  return state_->error_of(EINVAL, "durable",
-                          "position " + std::to_string(target_ - 1) +
-                              " is behind the end of the log; pass one that append gave");
+  if (target_ == so_far) {
+    target_ = s->gathering_.end();
+    all_ = true;
+    if (std::exchange(s->untold_refusal_, false)) failed_ = s->last_refusal_;
+  } else if (!follows_ && s->was_refused(target_ - 1)) {
+    failed_ = s->last_refusal_;
+  }
+  if (failed_ != nullptr || target_ <= s->durable_end_) return true;
+  if (s->failure_ != nullptr)
+    failed_ = s->failure_;
+  else if (s->abandoned_ || s->tasks_ == 0)
+    failed_ = s->closed_;
+  else if (!follows_ && target_ > s->gathering_.end())
+    failed_ = s->never_appended(target_ - 1);
+  return failed_ != nullptr;
 }
 
 }  // namespace detail
@@ -97,13 +138,27 @@ void group::give_memory(std::size_t size) {
 }
 
 state::state(std::filesystem::path directory, const log_options& options, const flaws& f)
-    : directory_(std::move(directory)),
+    : gate_(detail::take_gate()),
+      generation_(gate_.generation),
+      directory_(std::move(directory)),
       options_(options),
       flaws_(f),
+      longest_(std::min(longest_record, options_.segment - header_size - record_header) / 8 * 8),
+      lock_(gate_.lock),
       closed_(std::make_shared<const error>(error_of(
           ECANCELED, "log",
           "it was closed, its object destroyed, or the runtime ended that opened it, before this "
-          "was durable: that may be in the log or not; use it before that only"))) {}
+          "was durable: that may be in the log or not; use it before that only"))) {
+  gate_.of = this;
+}
+
+state::~state() {
+  {
+    const guard held(lock_);
+    if (!abandoned_) ++gate_.generation;
+  }
+  detail::give_gate_back(gate_);
+}
 
 // ---- what the handle asks ----
 
@@ -116,6 +171,7 @@ void state::close() {
 void state::abandon() noexcept {
   const guard held(lock_);
   abandoned_ = true;
+  ++gate_.generation;  // nobody finds it any more
   tell_all(closed_);
   wake(committer_);
   wake(preparer_);
@@ -144,6 +200,7 @@ detail::log_failure state::failure() noexcept {
 detail::log_failure state::shortcoming() noexcept {
   const guard held(lock_);
   if (failure_ != nullptr) return failure_;
+  if (untold_refusal_) return last_refusal_;
   return durable_end_ != gathering_.end() ? closed_ : nullptr;
 }
 bool state::is_ending() noexcept {
@@ -168,12 +225,26 @@ std::filesystem::path state::path_of(std::size_t number) const {
   return directory_ / slot_name(number);
 }
 
-std::size_t state::longest() const noexcept {
-  return std::min(longest_record, options_.segment - header_size - record_header) / 8 * 8;
-}
-
 error state::error_of(int number, const char* operation, std::string advice) const {
   return {number, operation, directory_.native(), std::move(advice)};
+}
+
+detail::log_failure state::too_long(std::size_t size) const noexcept try {
+  return std::make_shared<const error>(
+      error_of(EMSGSIZE, "append",
+               "a record of " + std::to_string(size) + " bytes is longer than the " +
+                   std::to_string(longest_) + " that fit into a file; raise log_options::segment"));
+} catch (const std::bad_alloc&) {
+  return closed_;
+}
+
+detail::log_failure state::never_appended(std::uint64_t position) const noexcept try {
+  return std::make_shared<const error>(
+      error_of(EINVAL, "durable",
+               "position " + std::to_string(position) +
+                   " is behind the end of the log; pass one that append gave"));
+} catch (const std::bad_alloc&) {
+  return closed_;
 }
 
 bool state::runs_beside_caller() const noexcept {

@@ -3,8 +3,9 @@
 // Who does what. Two tasks of the runtime that opened the log work for it; they belong to no task
 // of the user, so nobody who appends can stop them by being dropped:
 //   committer  recovers, then writes one group after the other: takes what has gathered, writes it
-//              and syncs it, as one chain, and wakes whose records those are; then it lets them
-//              run, so that what they append next goes together. One group is in flight at a time.
+//              so that it is durable when the write ends (O_DSYNC), and wakes whose records those
+//              are; then it lets them run, so that what they append next goes together. One group
+//              is in flight at a time.
 //   preparer   fills files with zeros before they are needed, and does away with surplus ones.
 // An append copies its record into the group that gathers, which gives it its position, and waits.
 // Where there is no room it waits in the *crowd* first; the committer copies those, in order, once
@@ -24,17 +25,23 @@
 //   open       records are taken
 //   closing    none is taken; the committer goes on until nothing is left
 //   abandoned  the handle was dropped: who waits has been told; the group in flight is finished
-//   failed     a write or sync failed: who waits has been told, and whoever comes is. Nothing is
-//              written any more, since what the failed one left nobody knows
+//   failed     a write of records, or a sync of the directory, failed: who waits has been told, and
+//              whoever comes is. Nothing is written any more, since what the failed one left nobody
+//              knows
 //   ended      no task works for it: nothing of it is under way, its directory is free
-// Both tasks have a reference to the state, and so has the handle, and whoever waits. The tasks end
-// by themselves; destroyed with the runtime, whose end waits for their requests, they end it too.
+// Both tasks have a reference to the state, and so have the handle, and the coroutines that open,
+// close, read and truncate. Those who append or wait have none (`log_gate`): they are in its lists,
+// or do not use it any more. The tasks end by themselves; destroyed with the runtime, whose end
+// waits for their requests, they end it too.
 //
 // Why no acknowledged record is lost
-//   A record is acknowledged after its group was written and a sync that began later has succeeded.
+//   A record is acknowledged when the write of its group has ended, and with it the sync that
+//   follows in the same request.
 //   A file becomes part of the log only when it was prepared: its size, its blocks and its name are
-//   durable. Its header goes with the first group in it, which begins only when all in the file
-//   before is durable.
+//   durable. Its header goes right before the first group in it, which begins only when all in the
+//   file before is durable.
+//   A file is used again when it is durable that what it held is not needed: by a record, or, where
+//   there is no room for one, in the header of the last file.
 //   So of all that recovery reads only the last group may not be on the device (only in the page
 //   cache, where a failed sync leaves it): recovery writes it again, and syncs.
 //   And so a group that is not whole, with the beginning of another behind it, is damage: it was
@@ -54,6 +61,7 @@
 #include <parkring/buffer.hpp>
 #include <parkring/detail/log_wait.hpp>
 #include <parkring/error.hpp>
+#include <parkring/fs/directory.hpp>
 #include <parkring/fs/file.hpp>
 #include <parkring/fs/log_options.hpp>
 #include <parkring/task.hpp>
@@ -71,6 +79,7 @@ struct flaws {
   bool acknowledge_before_sync = false;  // appends end before their records are durable
   bool no_generation = false;            // records do not know their position
   bool trust_the_cache = false;          // recovery does not write the last group again
+  bool free_before_truncating = false;   // on a full disk: files go before the header says so
 };
 
 /// A part of the log, in the slot that holds it.
@@ -106,12 +115,14 @@ class state : public std::enable_shared_from_this<state> {
   state(std::filesystem::path directory, const log_options& options, const flaws& f);
   state(const state&) = delete;
   state& operator=(const state&) = delete;
-  ~state() = default;
+  ~state();
 
   // ---- for the handle, on any thread ----
 
   /// Begins to open it: on the thread that its tasks are to have.
   static void start(const std::shared_ptr<state>& s);
+  /// For operations, until the handle goes.
+  [[nodiscard]] detail::log_ref ref() const noexcept { return {&gate_, generation_}; }
   /// Takes no records from now on; all that were taken are made durable.
   void close();
   /// The handle has gone.
@@ -126,7 +137,7 @@ class state : public std::enable_shared_from_this<state> {
   [[nodiscard]] const log_report& report() const noexcept { return report_; }
   [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
   [[nodiscard]] std::filesystem::path path_of(std::size_t number) const;
-  [[nodiscard]] std::size_t longest() const noexcept;
+  [[nodiscard]] std::size_t longest() const noexcept { return longest_; }
   [[nodiscard]] error error_of(int number, const char* operation, std::string advice) const;
 
   /// What a reader at `position` has to know.
@@ -168,7 +179,6 @@ class state : public std::enable_shared_from_this<state> {
  private:
   friend detail::log_append_awaiter;
   friend detail::log_durable_awaiter;
-  friend detail::sync_lock& detail::log_lock(state& s) noexcept;
   // One of its tasks: goes with its frame, also if that never ran.
   struct running {
     explicit running(std::shared_ptr<state> s) noexcept : of(std::move(s)) {}
@@ -187,11 +197,15 @@ class state : public std::enable_shared_from_this<state> {
   void tell_all(const detail::log_failure& why) noexcept;
   void wake_durable() noexcept;
   void free_segments() noexcept;
-  /// Why no record is taken; null: it is.
-  [[nodiscard]] detail::log_failure refusal() const noexcept {
-    if (failure_ != nullptr) return failure_;
-    return closing_ || abandoned_ || tasks_ == 0 ? closed_ : nullptr;
+  /// Whether no record is taken, and why.
+  [[nodiscard]] bool refuses() const noexcept {
+    return failure_ != nullptr || closing_ || abandoned_ || tasks_ == 0;
   }
+  [[nodiscard]] const detail::log_failure& refusal() const noexcept {
+    return failure_ != nullptr ? failure_ : closed_;
+  }
+  [[nodiscard]] detail::log_failure too_long(std::size_t size) const noexcept;
+  [[nodiscard]] detail::log_failure never_appended(std::uint64_t position) const noexcept;
   [[nodiscard]] bool was_refused(std::uint64_t position) const noexcept;
 
   // ---- the committer's (committer.cpp) ----
@@ -200,16 +214,16 @@ class state : public std::enable_shared_from_this<state> {
   task<> commit_all();
   [[nodiscard]] bool is_done() noexcept;
   task<bool> next_file();
+  task<> await_file();
+  task<bool> truncate_in_place();
   task<> write_group(bool new_file);
-  task<std::optional<error>> write_and_sync();
-  task<std::optional<error>> write_with_header_and_sync();
   task<> write_parts(bool new_file);
   void begin_epoch();
   [[nodiscard]] bool take_group();
   void make_room_for_longest();
   void complete(bool new_file) noexcept;
   void refuse_group(const error& why);
-  void fail(const error& why);
+  void fail(const error& why) noexcept;
   void fail_opening(const error& why) noexcept;
   void task_ended() noexcept;
 
@@ -219,6 +233,9 @@ class state : public std::enable_shared_from_this<state> {
   static bool has_answer(const state& s) noexcept;
   task<> prepare();
   task<> fill(std::size_t slot);
+  task<> sync_names();
+  task<> give_bytes_back(std::size_t slot);
+  [[nodiscard]] open_options for_records() const;
   task<> release_surplus();
   [[nodiscard]] bool has_surplus() const noexcept;
   [[nodiscard]] bool tasks_stop() const noexcept { return failure_ != nullptr || abandoned_; }
@@ -229,6 +246,7 @@ class state : public std::enable_shared_from_this<state> {
   struct found_slots;
   struct scanned;
   task<> recover();
+  task<> make_directory();
   task<std::size_t> count_slots();
   task<> find_slots(found_slots& all);
   task<> find_end(found_slots& all);
@@ -244,13 +262,16 @@ class state : public std::enable_shared_from_this<state> {
                                                            : options_.segment - header_size;
   }
 
+  detail::log_gate& gate_;
+  const std::uint64_t generation_;
   const std::filesystem::path directory_;
   const log_options options_;
   const flaws flaws_;
-  detail::home_ref home_;   // of the runtime that has the tasks
-  std::uint64_t team_ = 0;  // and of its workers
+  const std::size_t longest_;  // record
+  detail::home_ref home_;      // of the runtime that has the tasks
+  std::uint64_t team_ = 0;     // and of its workers
 
-  detail::sync_lock lock_;
+  detail::sync_lock& lock_;        // the gate's
   detail::waiter_list appends_;    // log_append_awaiters with a position, in its order
   detail::waiter_list crowd_;      // those without, in the order in which they came
   detail::waiter_list durables_;   // log_durable_awaiters
@@ -294,7 +315,9 @@ class state : public std::enable_shared_from_this<state> {
   group flushing_;
   file current_;  // of `live_.back()`, or of the segment whose first group is in flight
   segment current_segment_;
+  segment_header current_header_;  // as it was written last
   buffer header_;
+  fs::directory names_;      // of its files
   bool leave_file_ = false;  // the next group must begin another file
   std::uint32_t epoch_ = 0;
   std::vector<slot> slots_;

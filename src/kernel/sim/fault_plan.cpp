@@ -49,7 +49,7 @@ unsigned kinds_of(fault kind) {
     case fault::torn_write:
       return writes;
     case fault::failed_sync:
-      return bit(operation_kind::sync);
+      return bit(operation_kind::sync) | writes;
     case fault::stall:
     case fault::never_completes:
       return waits;
@@ -70,8 +70,11 @@ bool kind_fits(fault kind, const operation& op) {
 }
 
 // Some faults are also about more than the kind: one byte cannot be read in part.
-bool can_happen(fault kind, std::uint64_t length, const nature& of) {
+bool can_happen(fault kind, const operation& op, const nature& of) {
+  const std::uint64_t length = op.length;
   switch (kind) {
+    case fault::failed_sync:
+      return op.kind == operation_kind::sync || of.syncs_too;
     case fault::short_read:
     case fault::short_write:
       return of.may_be_short && length > of.unit;
@@ -95,7 +98,7 @@ bool fits(const parkring::sim::injected& answer, const operation& op, const natu
     if (!kind_fits(answer.what, op)) return false;
     if (answer.what == fault::no_space) return true;  // it may know better
     if (answer.length != 0 && answer.length < of.unit) return false;
-    return can_happen(answer.what, op.length, of);
+    return can_happen(answer.what, op, of);
   }
   PARKRING_CHECK(answer.error > 0, "give injected::error a positive errno");
   if (op.kind == operation_kind::cancel) return false;
@@ -171,7 +174,7 @@ fault_plan::fault_plan(parkring::sim::faults faults, parkring::sim::latencies la
 
 bool fault_plan::strikes(active_rule& active, const operation& op, const nature& of) {
   const parkring::sim::fault_rule& rule = std::as_const(faults_).rule(active.kind);
-  if (!can_happen(active.kind, op.length, of)) return false;
+  if (!can_happen(active.kind, op, of)) return false;
   if (!rule.path.empty() && !matches(rule.path, op.path) &&
       (op.target.empty() || !matches(rule.path, op.target)))
     return false;

@@ -37,6 +37,7 @@ struct nature {
   std::uint64_t unit = 1;      // it transfers multiples of this many bytes
   bool may_be_short = true;    // it can transfer a part of what was asked for
   bool may_need_space = true;  // it can make the disk fuller
+  bool syncs_too = false;      // a write that is durable when it ends (O_DSYNC)
 };
 
 class fault_plan {

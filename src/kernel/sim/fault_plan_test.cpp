@@ -252,7 +252,11 @@ TEST(FaultPlan, every_fault_strikes_something_and_only_what_it_can_happen_to) {
   EXPECT_EQ(struck(fault::no_space), "x.x.xx......");
   EXPECT_EQ(struck(fault::bit_rot), ".x..........");
   EXPECT_EQ(struck(fault::misdirected_write), "..x.........");
-  EXPECT_EQ(struck(fault::failed_sync), "...x........");
+  EXPECT_EQ(struck(fault::failed_sync), "...x........") << "of a write only if that syncs";
+  faults of_syncs;
+  of_syncs.failed_sync = 1;
+  fault_plan plan = plan_of(of_syncs);
+  EXPECT_TRUE(plan.decide(of_kind(operation_kind::write), {.syncs_too = true}));
   EXPECT_EQ(struck(fault::never_completes), "xxxxxxxxx...");
   EXPECT_EQ(struck(fault::refused_enter), "..........x.");
   EXPECT_EQ(struck(fault::cancel_wins), ".........x..");

@@ -17,6 +17,8 @@ using parkring::sim::operation_kind;
 
 namespace {
 
+constexpr std::uint32_t rwf_synchronous = 0x2 | 0x4;  // RWF_DSYNC, RWF_SYNC of pwritev2(2)
+
 // What beside its kind decides what can happen to it.
 nature nature_of(file_system& files, const operation& op, operation_kind kind) {
   const abi::sqe& e = op.what->entry;
@@ -33,6 +35,8 @@ nature nature_of(file_system& files, const operation& op, operation_kind kind) {
                           e.opcode == abi::op_send_zc;
     n.may_be_short = bytes && one_part;
   }
+  n.syncs_too = op.object.file && kind == operation_kind::write &&
+                ((op.object.file->flags & O_DSYNC) != 0 || (e.rw_flags & rwf_synchronous) != 0);
   switch (e.opcode) {
     case abi::op_openat:
     case abi::op_openat2:
