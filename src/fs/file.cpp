@@ -13,10 +13,6 @@ void throw_too_long(const buffer_block& block, std::size_t count) {
                           " bytes, fewer than the " + std::to_string(count) + " asked for");
 }
 
-void pin_to_stream(const file_state_base& file) noexcept {
-  if (this_thread_core != nullptr && file.team == 0) pin_running_task(*this_thread_core);
-}
-
 }  // namespace parkring::detail
 
 namespace parkring::fs {
@@ -38,6 +34,18 @@ void handle_dropped_elsewhere(detail::message& m) noexcept {
 }
 
 }  // namespace
+
+const detail::home_ref& file::check_unusual() const {
+  PARKRING_CHECK(
+      state_->home_of.is_here() || detail::shared_here(*state_),
+      "use a file inside a task of its runtime, or on the thread that made it; a pipe or "
+      "terminal of a runtime with several workers, on the worker that opened it");
+  // A request on a stream is described: its task does not move any more.
+  detail::core_base* const core = detail::this_thread_core;
+  if (state_->special.load(std::memory_order_relaxed) && core != nullptr && state_->team == 0)
+    detail::pin_running_task(*core);
+  return detail::locker_for(*state_);
+}
 
 void file::drop() noexcept {
   if (state_ == nullptr) return;

@@ -277,9 +277,6 @@ struct rw_record {
   }
 };
 
-void lock_here(rw_request& q) noexcept {
-  if (buffer_block* const block = q.lock.get(); block != nullptr) lock_here(*block);
-}
 void lock_here(buffer_block& block) noexcept {
   if (block.locker == running_core().home_of) return;
   const std::int32_t locks = block.lock.load(std::memory_order_relaxed);
@@ -407,7 +404,8 @@ void rw_waiter::submit_kept() noexcept {
 record* rw_waiter::make_record() noexcept {
   auto& f = state_of(*request_.file.get());
   auto& core = core_for(f);
-  if (f.team != 0) lock_here(request_);
+  if (buffer_block* const block = request_.lock.get(); f.team != 0 && block != nullptr)
+    lock_here(*block);
   const bool stream = f.stream != nullptr;
   record* r = request_.way == direction::read
                   ? rw_record::make<direction::read>(core, f, request_, stream)

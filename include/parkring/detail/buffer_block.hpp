@@ -53,7 +53,8 @@ struct buffer_block : message {
 
   /// A request on runtime `by` starts to write into the bytes. False if they are in use.
   [[nodiscard]] bool lock_exclusive(const home_ref& by, const record* r) noexcept {
-    if (lock.load(std::memory_order_relaxed) != 0) return false;
+    if (lock.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      return false;
     locker = by;
     holder = r;
     lock.store(-1, std::memory_order_relaxed);

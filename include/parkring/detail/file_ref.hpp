@@ -73,7 +73,14 @@ void close_shared(file_state_base& file) noexcept;
 
 /// Whether `core` may make requests on the file.
 [[nodiscard]] inline bool usable_on(const file_state_base& file, const core_base& core) noexcept {
-  return file.home_of == core.home_of || (file.team != 0 && file.team == core.team);
+  const home_ref &of_file = file.home_of, &of_core = core.home_of;
+  // As one test: it is made at each request.
+  const auto differ = (reinterpret_cast<std::uintptr_t>(of_file.where) ^
+                       reinterpret_cast<std::uintptr_t>(of_core.where)) |
+                      (of_file.generation ^ of_core.generation);
+  if (differ == 0) [[likely]]
+    return true;
+  return file.team != 0 && file.team == core.team;
 }
 /// The runtime whose requests on the file lock buffers: the one that runs here.
 [[nodiscard]] inline const home_ref& locker_for(const file_state_base& file) noexcept {
@@ -86,9 +93,6 @@ void close_shared(file_state_base& file) noexcept;
 [[nodiscard]] inline bool shared_here(const file_state_base& file) noexcept {
   return file.team != 0 && this_thread_core != nullptr && this_thread_core->team == file.team;
 }
-
-/// A request on a stream is described: its task does not move any more.
-void pin_to_stream(const file_state_base& file) noexcept;
 
 inline void add_reference(file_state_base& file) noexcept {
   if (file.team == 0) [[likely]]
@@ -131,6 +135,8 @@ class file_ref {
     return file_ == nullptr ? file_ref() : file_ref(*file_);
   }
   [[nodiscard]] file_state_base* get() const noexcept { return file_; }
+  /// The file; the caller drops the reference.
+  [[nodiscard]] file_state_base* release() noexcept { return std::exchange(file_, nullptr); }
 
  private:
   file_state_base* file_ = nullptr;

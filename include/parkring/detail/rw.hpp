@@ -97,8 +97,8 @@ inline constexpr std::size_t longest_transfer = 0x7ffff000;
 [[nodiscard, gnu::cold]] bool serve_now_short(rw_request& q, long got,
                                               std::int32_t& answer) noexcept;
 
-/// The task may have moved to another worker since it described `q`: the lock is this one's now.
-void lock_here(rw_request& q) noexcept;
+/// The task may have moved to another worker since it described its request: the lock is this one's
+/// now.
 void lock_here(buffer_block& block) noexcept;
 
 /// Tries to do it at once, without the ring. True when there is an answer and no need to suspend;
@@ -111,28 +111,37 @@ void lock_here(buffer_block& block) noexcept;
   core_base& core = running_core();
   PARKRING_DCHECK(q.file.get() != nullptr, "an operation is awaited once");
   file_state_base& f = *q.file.get();
+  // Read before the first call that may change memory: where the description was made just before
+  // these are registers then.
+  const direction way = q.way;
+  std::byte* const data = q.data;
+  const std::size_t size = q.size;
+  const std::uint64_t offset = q.offset;
+  buffer_block* const block = q.lock.get();
   PARKRING_CHECK(usable_on(f, core), "await a file's requests on the runtime it belongs to");
   if (f.team != 0) [[unlikely]]
-    lock_here(q);
-  const direction way = q.way;  // read before the call, across which memory is not known
+    if (block != nullptr) lock_here(*block);
   auto& policy = way == direction::read ? f.inline_reads : f.inline_writes;
   const fs::inline_mode mode = f.inline_first.load(std::memory_order_relaxed);
   if (mode != fs::inline_mode::always) {
     if (mode == fs::inline_mode::never || *core.live_operations > few_operations ||
-        core.more_ready_than(few_operations) || core.more_to_place || !policy.worth_trying())
+        (!core.ready.empty() && core.more_ready_than(few_operations)) || core.more_to_place ||
+        !policy.worth_trying())
       return false;
   }
-  if ((q.data == nullptr && q.size != 0) || q.offset > INT64_MAX) [[unlikely]]
+  if ((data == nullptr && size != 0) || offset > INT64_MAX) [[unlikely]]
     return false;
-  const std::size_t n = std::min(q.size, longest_transfer);
-  const long got = rw_nowait(way == direction::read, f.descriptor, q.data, n, q.offset);
+  const std::size_t n = std::min(size, longest_transfer);
+  const long got = rw_nowait(way == direction::read, f.descriptor, data, n, offset);
   if (got != static_cast<long>(n)) [[unlikely]]
     return serve_now_short(q, got, answer);
   policy.hit();
   ++core.inline_hits;
   answer = static_cast<std::int32_t>(got);
-  q.lock.reset(way);
-  q.file.reset();
+  (void)q.lock.release();
+  block_lock(block).reset(way);
+  (void)q.file.release();
+  drop_reference(f);
   return core.spend_budget();
 }
 

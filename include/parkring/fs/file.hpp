@@ -363,10 +363,9 @@ class file {
                                                          detail::buffer_block& block,
                                                          std::uint64_t offset,
                                                          std::size_t count) const {
-    check_usable();
-    const bool locked = way == detail::direction::read
-                            ? block.lock_exclusive(detail::locker_for(*state_), nullptr)
-                            : block.lock_shared(detail::locker_for(*state_), nullptr);
+    const detail::home_ref& locker = check_usable();
+    const bool locked = way == detail::direction::read ? block.lock_exclusive(locker, nullptr)
+                                                       : block.lock_shared(locker, nullptr);
     if (!locked) [[unlikely]]
       detail::throw_locked(block);
     return {detail::rw_request{detail::file_ref(*state_), detail::block_lock(&block), block.data,
@@ -384,15 +383,17 @@ class file {
     }
     return with_lock(way, *block, offset, count);
   }
-  [[gnu::always_inline]] void check_usable() const {
+  // Gives the runtime whose requests lock buffers.
+  [[gnu::always_inline]] const detail::home_ref& check_usable() const {
     PARKRING_CHECK(state_ != nullptr, "the file is empty, moved from or closed; open it first");
-    PARKRING_CHECK(
-        state_->home_of.is_here() || detail::shared_here(*state_),
-        "use a file inside a task of its runtime, or on the thread that made it; a pipe or "
-        "terminal of a runtime with several workers, on the worker that opened it");
-    if (state_->special.load(std::memory_order_relaxed)) [[unlikely]]
-      detail::pin_to_stream(*state_);
+    const detail::core_base* const core = detail::this_thread_core;
+    if (core == nullptr || !detail::usable_on(*state_, *core) ||
+        state_->special.load(std::memory_order_relaxed)) [[unlikely]]
+      return check_unusual();
+    return core->home_of;
   }
+  // As above of a stream, and where no runtime runs or another one.
+  [[gnu::cold]] const detail::home_ref& check_unusual() const;
   void drop() noexcept;
 
   detail::file_state_base* state_ = nullptr;

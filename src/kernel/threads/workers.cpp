@@ -21,7 +21,7 @@ namespace {
 constexpr unsigned most_threads = 4096;
 constexpr unsigned most_ready = 256;
 constexpr std::size_t stack_size = 256u << 10;  // a system call and its unwinding
-constexpr std::chrono::seconds idle_patience{5};
+constexpr std::chrono::milliseconds idle_patience{50};
 
 std::atomic<workers*> current{nullptr};
 workers* inherited = nullptr;  // the parent's, in a forked child: kept, never used

@@ -6,9 +6,10 @@
 // many threads as the process may have. A third class is for what was ready when it was looked at,
 // which the waiting shall not keep from being served either.
 // A thread starts when a job finds no idle one, up to the limit of its class, and ends after idling
-// for some seconds. Threads are detached, have small stacks and block all signals but the one that
-// interrupts them (interrupter.hpp); the pool is never destroyed, so they may run while the process
-// exits.
+// for a while, long beside the cost of a start, and not longer: as long as another thread shares
+// them the kernel counts references to descriptors, which makes each read in place dearer. Threads
+// are detached, have small stacks and block all signals but the one that interrupts them
+// (interrupter.hpp); the pool is never destroyed, so they may run while the process exits.
 //
 // A forked child has none of the threads, and the lock may be held by one of them: it starts over
 // with a pool of its own, and what was queued in the parent's is the parent's.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -99,6 +100,22 @@ TEST(Workers, a_job_that_waits_for_a_thread_can_be_withdrawn_and_one_that_runs_c
   EXPECT_EQ(pool.withdraw(*first), workers::withdrawal::done);
   EXPECT_EQ(second->result, 0);
   (void)pool.limit(before);
+}
+
+TEST(Workers, a_thread_that_idles_ends_and_the_next_job_finds_another) {
+  std::uint32_t flags = 0;
+  const auto home = make_channel(flags);
+  workers& pool = workers::shared();
+  pid_t where = 0;
+  auto* first = new test_job(home);
+  first->work = [&] { where = ::gettid(); };
+  ASSERT_TRUE(pool.submit(*first));
+  (void)take(*home, 1);
+  const auto there = [&] { return ::tgkill(::getpid(), where, 0) == 0; };
+  for (int i = 0; i < 3000 && there(); ++i) ::usleep(10'000);
+  EXPECT_FALSE(there());
+  ASSERT_TRUE(pool.submit(*new test_job(home)));
+  EXPECT_EQ(take(*home, 1).size(), 1u);
 }
 
 TEST(Workers, waiting_for_ever_keeps_no_file_from_being_served) {
