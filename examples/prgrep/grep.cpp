@@ -94,7 +94,7 @@ pr::task<> search_tree(std::shared_ptr<shared_search> all, std::string path) {
   const auto& o = all->options;
   pr::fs::walk_options how;
   how.follow = o.follow_links ? pr::fs::follow_links::always : pr::fs::follow_links::root_only;
-  how.concurrency = o.threads + 1;  // so that one is waiting when a thread is free
+  how.concurrency = o.threads;
   how.descend = [all](const pr::fs::walk_entry& e) {
     return (all->options.hidden || !e.name.starts_with('.')) &&
            all->options.names.takes_directory(e.name);
