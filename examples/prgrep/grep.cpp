@@ -4,22 +4,18 @@
 // files of a tree are searched where `fs::walk` finds them, by the threads that list directories,
 // as visits; what comes to the task is only what could not be read.
 //
-// A visit works with what it shares with the others: the pattern, which does not change; the
-// output, which has a lock; and searchers, of which it takes one for a file. All of that is one
-// object that the visitor owns, so visits that are under way at a drop end by themselves.
+// What visits use is one object that the visitor owns too, so those that are under way at a drop
+// end by themselves.
 
 #include "grep.hpp"
 
 #include <sys/stat.h>
 
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <utility>
 
 #include <parkring/as_result.hpp>
@@ -29,77 +25,19 @@
 #include <parkring/time.hpp>
 
 #include "given_file.hpp"
-#include "output.hpp"
+#include "shared_search.hpp"
 
 namespace prgrep {
 namespace {
 
 namespace pr = parkring;
 
-// What the threads of one search share.
-struct shared {
-  const grep_options options;
-  const pattern what;
-  prgrep::output output;
-  std::atomic<std::size_t> files{0}, matching{0}, failed{0};
-
-  shared(grep_options o, int fd)
-      : options(std::move(o)),
-        what(options.patterns, options.match),
-        output(fd, {.separator = separator(), .at_once = options.at_once}) {}
-
-  bool search(source& from);
-  void fail(const std::string& name, const std::string& why);
-  void fail(const std::string& name, const std::error_code& why) { fail(name, why.message()); }
-  void give_up() noexcept { unwanted_.store(true, std::memory_order_relaxed); }
-  [[nodiscard]] bool wanted() const noexcept { return !unwanted_.load(std::memory_order_relaxed); }
-  [[nodiscard]] bool answered() const {
-    return options.search.what == report::nothing && matching.load() != 0;
-  }
-  /// Printing what was printed, and printing that, there would be no end.
-  [[nodiscard]] bool prints_to(std::uint64_t device, std::uint64_t inode) const {
-    return inode == output.inode() && device == output.device() &&
-           options.search.what == report::lines && options.search.at_most > 1;
-  }
-
- private:
-  [[nodiscard]] std::string separator() const {
-    std::string text;
-    if (options.search.in_groups && options.search.what == report::lines)
-      printer(what, options.print).separator(text);
-    return text;
-  }
-  std::atomic<bool> unwanted_{false};
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<file_searcher>> idle_;
-};
-
-void shared::fail(const std::string& name, const std::string& why) {
-  failed.fetch_add(1);
-  if (options.tell && !options.silent) options.tell(name + ": " + why);
-}
-
-// True if a line was selected.
-bool shared::search(source& from) {
-  std::unique_ptr<file_searcher> mine;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      mine = std::move(idle_.back());
-      idle_.pop_back();
-    }
-  }
-  if (!mine) mine = std::make_unique<file_searcher>(what, options.search, options.print);
-  const auto came = mine->search(from, output);
-  files.fetch_add(1, std::memory_order_relaxed);
-  if (came.selected) matching.fetch_add(1);
-  if (came.binary_told && options.tell) options.tell(from.name() + ": binary file matches");
-  const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(mine));
-  return came.selected;
-}
-
 // ---- trees ----
+
+// The name of an entry as it is printed; `named`: the tree was, by the user.
+std::string shown(const pr::fs::walk_entry& e, bool named) {
+  return (named ? e.path() : e.relative_path()).native();
+}
 
 class visited_file final : public source {
  public:
@@ -110,25 +48,22 @@ class visited_file final : public source {
     at_ += n;
     return n;
   }
-  std::string name() override {
-    const auto& e = visit_.entry();
-    return (named_ ? e.path() : e.relative_path()).native();
-  }
+  std::string name() override { return shown(visit_.entry(), named_); }
 
  private:
   pr::fs::walk_visit& visit_;
-  const bool named_;  // the tree is, by the user
+  const bool named_;
   std::uint64_t at_ = 0;
 };
 
 // True for what the task is to see: that there is an answer.
-bool search_visited(shared& all, bool named, pr::fs::walk_visit& v) {
+bool search_visited(shared_search& all, bool named, pr::fs::walk_visit& v) {
   const auto& e = v.entry();
   const auto& o = all.options;
   if (all.answered() || (!o.hidden && e.name.starts_with('.'))) return false;
-  if (e.type == pr::fs::file_type::symlink && o.follow_links && o.names.takes_file(e.name))
-    all.fail(visited_file(v, named).name(), std::make_error_code(std::errc(ENOENT)));
-  if (e.type != pr::fs::file_type::regular || !o.names.takes_file(e.name)) return false;
+  // Where links are followed, one that comes leads nowhere: reading says how.
+  const bool link = e.type == pr::fs::file_type::symlink && o.follow_links;
+  if ((!link && e.type != pr::fs::file_type::regular) || !o.names.takes_file(e.name)) return false;
   visited_file file(v, named);
   try {
     struct stat s {};
@@ -140,16 +75,26 @@ bool search_visited(shared& all, bool named, pr::fs::walk_visit& v) {
     return all.search(file) && all.answered();
   } catch (const pattern_too_hard& wrong) {
     all.fail(file.name(), wrong.what());
-    return false;
+  } catch (const pr::io_error& wrong) {
+    all.fail(file.name(), wrong.code());
   }
+  return false;
 }
 
-pr::task<> search_tree(std::shared_ptr<shared> all, std::string path) {
+// A directory that cannot be listed.
+void tell_unlisted(shared_search& all, const std::string& name, const std::error_code& why) {
+  if (all.options.follow_links && why == std::errc::too_many_symbolic_link_levels)
+    all.warn(name + ": warning: recursive directory loop");
+  else
+    all.fail(name, why);
+}
+
+pr::task<> search_tree(std::shared_ptr<shared_search> all, std::string path) {
   const bool named = !path.empty();
   const auto& o = all->options;
   pr::fs::walk_options how;
   how.follow = o.follow_links ? pr::fs::follow_links::always : pr::fs::follow_links::root_only;
-  how.concurrency = o.threads + 1;  // so that one is waiting when a thread is free
+  how.concurrency = o.threads;
   how.descend = [all](const pr::fs::walk_entry& e) {
     return (all->options.hidden || !e.name.starts_with('.')) &&
            all->options.names.takes_directory(e.name);
@@ -160,13 +105,13 @@ pr::task<> search_tree(std::shared_ptr<shared> all, std::string path) {
     const auto batch = co_await found.next_batch();
     if (batch.empty() || all->answered()) break;
     for (const pr::fs::walk_entry& e : batch)
-      if (e.failure) all->fail((named ? e.path() : e.relative_path()).native(), e.failure->code());
+      if (e.failure) tell_unlisted(*all, shown(e, named), e.failure->code());
   }
 }
 
 // ---- what is given by its name ----
 
-void search_given(shared& all, given_file& file) {
+void search_given(shared_search& all, given_file& file) {
   if (!file.is_input() && !all.options.names.takes_given_file(file.name())) return;
   if (file.error() != 0)
     return all.fail(file.name(), std::error_code(file.error(), std::generic_category()));
@@ -182,7 +127,7 @@ void search_given(shared& all, given_file& file) {
 }
 
 // From path `i` on, up to one that is a directory: which that is.
-std::size_t search_given_files(shared& all, std::size_t i) {
+std::size_t search_given_files(shared_search& all, std::size_t i) {
   const auto& paths = all.options.paths;
   for (; i < paths.size() && !paths[i].empty() && all.wanted() && !all.answered(); ++i) {
     given_file file(paths[i]);
@@ -192,7 +137,7 @@ std::size_t search_given_files(shared& all, std::size_t i) {
   return i;
 }
 
-pr::task<> search_all(std::shared_ptr<shared> all) {
+pr::task<> search_all(std::shared_ptr<shared_search> all) {
   const auto& paths = all->options.paths;
   for (std::size_t i = 0; i < paths.size() && !all->answered(); ++i) {
     auto files = [all, i] { return search_given_files(*all, i); };
@@ -204,7 +149,7 @@ pr::task<> search_all(std::shared_ptr<shared> all) {
   }
 }
 
-pr::task<> tell_progress(std::shared_ptr<shared> all) {
+pr::task<> tell_progress(std::shared_ptr<shared_search> all) {
   pr::interval every(std::chrono::milliseconds(100));
   for (;;) {
     co_await every.tick();
@@ -214,7 +159,7 @@ pr::task<> tell_progress(std::shared_ptr<shared> all) {
 
 // Whoever goes away lets the threads end.
 struct stop_at_end {
-  std::shared_ptr<shared> of;
+  std::shared_ptr<shared_search> of;
   ~stop_at_end() { of->give_up(); }
 };
 
@@ -222,7 +167,7 @@ struct stop_at_end {
 
 pr::task<grep_result> grep(grep_options options, int output) {
   if (options.paths.empty()) options.paths.emplace_back();
-  const auto all = std::make_shared<shared>(std::move(options), output);
+  const auto all = std::make_shared<shared_search>(std::move(options), output);
   const stop_at_end guard{all};
   std::optional<pr::join_handle<void>> progress;
   if (all->options.progress) progress.emplace(pr::spawn(tell_progress, all));
