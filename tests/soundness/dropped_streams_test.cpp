@@ -144,7 +144,8 @@ TEST(DroppedStreams, turns_at_a_device_leave_nothing) {
   drop_everywhere([&]() -> pr::task<> {
     return [](std::filesystem::path p) -> pr::task<> {
       using pr::fs::io_class;
-      pr::fs::io_scheduler s({.background{.operations_per_second = 200'000}, .queue_depth = 2});
+      pr::fs::io_scheduler s(
+          {.background{.operations_per_second = 200'000}, .queue_depth = 2, .latency_target = 1h});
       auto f = co_await pr::fs::open(p, by_ring);
       auto scan = pr::spawn(
           [](pr::fs::file from, pr::fs::io_lane lane) -> pr::task<> {
@@ -162,6 +163,24 @@ TEST(DroppedStreams, turns_at_a_device_leave_nothing) {
       }
       auto permit = co_await s.acquire(io_class::sync, 0);
       co_await std::move(scan);
+    }(path);
+  });
+}
+
+TEST(DroppedStreams, pieces_of_requests_leave_nothing) {
+  scratch dir;
+  const auto path = dir.file("data", text_of_size(150'000));
+  drop_everywhere([&]() -> pr::task<> {
+    return [](std::filesystem::path p) -> pr::task<> {
+      using pr::fs::io_class;
+      pr::fs::io_scheduler s({.queue_depth = 2, .latency_target = 1h});
+      auto f = co_await pr::fs::open(
+          p, {.access = pr::fs::access::read_write, .inline_first = pr::fs::inline_mode::never});
+      pr::buffer b(150'000);
+      const auto front = co_await s.acquire(io_class::foreground, 0);
+      EXPECT_EQ(co_await s.run(io_class::background, f.read_at(b, 0)), 150'000u);
+      EXPECT_EQ(co_await s.run(io_class::background, f.write_at(b, 0)), 150'000u);
+      EXPECT_EQ(s.counters(io_class::background).operations, 2u * 3);
     }(path);
   });
 }

@@ -25,6 +25,10 @@ concept knows_size = requires(const Op& o) {
 
 namespace parkring::fs {
 
+template <class Way>
+class rw_operation;
+struct locking;
+
 enum class io_class : std::uint8_t {
   foreground,  // somebody waits for it: its latency is what is looked after
   background,  // scans, compactions, backups: takes what is left
@@ -34,7 +38,7 @@ enum class io_class : std::uint8_t {
 struct io_limits {
   unsigned shares = 1;                      // of what is handed out while several classes wait
   std::uint64_t bytes_per_second = 0;       // 0: no limit
-  std::uint64_t operations_per_second = 0;  // 0: no limit
+  std::uint64_t operations_per_second = 0;  // 0: no limit; with one, no request is cut
 };
 
 struct io_scheduler_options {
@@ -43,8 +47,8 @@ struct io_scheduler_options {
   io_limits sync{.shares = 4};
   /// Requests of all classes that are with the device at once, at most.
   std::size_t queue_depth = 32;
-  /// How long a request of the foreground may take before the background is held back; 0: 1.75
-  /// times the 99th percentile of those that met no background at the device.
+  /// How long a request of the foreground may take before the background gets less; 0: 1.9 times
+  /// the 99th percentile of those that met no background at the device.
   std::chrono::nanoseconds latency_target{0};
   /// After so long without a foreground the background has the device to itself.
   std::chrono::nanoseconds idle_after{std::chrono::milliseconds(100)};
@@ -60,6 +64,7 @@ class [[nodiscard("the request's turn ends when this object goes")]] io_permit {
   io_permit(io_permit && other) noexcept
       : of_(std::move(other.of_)),
         as_(other.as_),
+        bytes_(other.bytes_),
         since_(other.since_),
         background_(other.background_) {}
   io_permit& operator=(io_permit&& other) noexcept {
@@ -67,6 +72,7 @@ class [[nodiscard("the request's turn ends when this object goes")]] io_permit {
       release();
       of_ = std::move(other.of_);
       as_ = other.as_;
+      bytes_ = other.bytes_;
       since_ = other.since_;
       background_ = other.background_;
     }
@@ -76,12 +82,15 @@ class [[nodiscard("the request's turn ends when this object goes")]] io_permit {
 
   /// The request has ended.
   void release() noexcept;
+  /// What it is for.
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:
   friend class detail::io_attempt;
-  io_permit(std::shared_ptr<detail::io_scheduler_state> of, io_class as);
+  io_permit(std::shared_ptr<detail::io_scheduler_state> of, io_class as, std::size_t bytes);
   std::shared_ptr<detail::io_scheduler_state> of_;
   io_class as_ = io_class::foreground;
+  std::size_t bytes_ = 0;
   std::chrono::steady_clock::time_point since_;
   std::uint64_t background_ = 0;  // how much of it there had been; the most: it is there
 };
@@ -90,11 +99,12 @@ class [[nodiscard("the request's turn ends when this object goes")]] io_permit {
 
 namespace parkring::detail {
 
-/// To get a permit.
+/// To get a permit: for all of `bytes`, or with a `grain` for its first piece, in multiples of it.
 class io_attempt {
  public:
-  io_attempt(std::shared_ptr<io_scheduler_state> of, fs::io_class as, std::size_t bytes) noexcept
-      : of_(std::move(of)), as_(as), bytes_(bytes) {}
+  io_attempt(std::shared_ptr<io_scheduler_state> of, fs::io_class as, std::size_t bytes,
+             std::size_t grain = 0) noexcept
+      : of_(std::move(of)), as_(as), bytes_(bytes), grain_(grain) {}
   [[nodiscard]] bool try_now();
   [[nodiscard]] task<> slowly();
   [[nodiscard]] fs::io_permit value() noexcept { return std::move(permit_); }
@@ -103,6 +113,7 @@ class io_attempt {
   std::shared_ptr<io_scheduler_state> of_;
   fs::io_class as_;
   std::size_t bytes_;
+  std::size_t grain_;
   fs::io_permit permit_;
 };
 
@@ -147,6 +158,14 @@ class io_lane {
     const std::size_t bytes = operation.size();
     return run_in(*this, std::move(operation), bytes);
   }
+  /// As above. In the background it is cut to pieces while there is a foreground, one after the
+  /// other, each with a turn of its own; not in a file opened to append, nor with a limit on
+  /// operations. An error or an end behind the first piece makes it short.
+  ///
+  /// *Completes when* the last piece does. *Owns* the lock on the buffer until then. *Thread*: the
+  /// scheduler's runtime. *Drop*: the piece that is with the device goes on, the rest never begins.
+  /// *Errors*: the operation's.
+  [[nodiscard]] task<std::size_t> run(rw_operation<locking> operation) const;
 
  private:
   friend class io_scheduler;
@@ -166,7 +185,7 @@ class io_lane {
 };
 
 struct io_class_counters {
-  std::uint64_t operations = 0;  // that had their turn
+  std::uint64_t operations = 0;  // that had their turn, each piece by itself
   std::uint64_t bytes = 0;
   std::size_t waiting = 0;
   std::size_t in_flight = 0;
@@ -178,10 +197,10 @@ struct io_class_counters {
 /// overdraw once, so that one that is larger than the limit passes. The depth of the device's
 /// queue: while several classes wait for it, they share by their `shares`, counted in bytes and 4
 /// KiB for each request (start-time fair queueing), so that none starves. And, for the background
-/// alone, its window, which is a part of that depth: as long as there are requests of the
-/// foreground, it grows slowly while they are in time and is halved when one is not; below one
-/// request it becomes a pause between two. With nobody in the foreground the background has the
-/// whole depth.
+/// alone, a window of bytes that may be with the device: as long as there are requests of the
+/// foreground, it grows slowly while they are in time and is cut when one is not. Reads and writes
+/// of a buffer are cut to pieces that fit, larger requests that cannot be cut go one at a time,
+/// with pauses. With nobody in the foreground the background has the whole depth.
 ///
 /// Requests that do not go through it are not seen. Copies are the same scheduler.
 ///
@@ -218,9 +237,8 @@ class io_scheduler {
   }
 
   [[nodiscard]] io_class_counters counters(io_class of) const noexcept;
-  /// How many requests of the background may be with the device, now; below 1 it is the part of the
-  /// time in which there may be one.
-  [[nodiscard]] double background_window() const noexcept;
+  /// How many bytes of the background may be with the device, now; UINT64_MAX: it has it to itself.
+  [[nodiscard]] std::uint64_t background_window() const noexcept;
 
  private:
   std::shared_ptr<detail::io_scheduler_state> state_;

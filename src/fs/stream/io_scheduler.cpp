@@ -16,13 +16,15 @@
 // virtual time is its tag then, and the class ends its cost / shares later. A class that did not
 // wait has saved nothing up.
 //
-// The window of the background, `window`, holds while there is a foreground. Each of its requests
-// that is in time multiplies it by 1 + 1/150, each that is late by 1/2, but only one in the time
-// that such a request takes, as those behind it were late for the same reason. So about one in a
-// hundred is late in the long run: the 99th percentile is what is held. After 300 in time in a row
-// it grows faster: there is more room than the steps are made for. The automatic target is made of
-// the last requests that met no background; until there are enough of them all counts as late, and
-// the pauses that follow let there be some.
+// A request of the background that may be cut (it has a `grain`) is granted for its first piece
+// only while there is a foreground, as large as the window has room for at that moment; whoever has
+// it comes again for the rest (io_pieces.cpp). A class with a limit on operations is not cut, or
+// the limit would be one on pieces.
+//
+// The window of the background holds while there is a foreground; its law is in
+// background_window.hpp. One request is let through whatever its size when none of the background
+// is with the device, and after one that is larger than the window comes a pause. So nothing but a
+// look at the foreground alone, which ends by itself, holds the background altogether.
 //
 // All of it belongs to the runtime's thread.
 
@@ -37,6 +39,8 @@
 #include <parkring/timeout.hpp>
 
 #include "exec/core.hpp"
+#include "fs/stream/background_window.hpp"
+#include "fs/stream/token_bucket.hpp"
 
 namespace parkring::detail {
 
@@ -46,69 +50,25 @@ using nanoseconds = std::chrono::nanoseconds;
 
 struct io_ticket : list_node {
   io_class as;
-  std::size_t bytes;
+  std::size_t bytes;  // that it asks for; granted: that it may have
+  std::size_t grain;  // 0: not to be cut
   bool granted = false;
   time_point alarm = time_point::max();  // when it looks again by itself
   event woken;
-  io_ticket(io_class c, std::size_t n) noexcept : as(c), bytes(n) {}
+  io_ticket(io_class c, std::size_t n, std::size_t g) noexcept : as(c), bytes(n), grain(g) {}
 };
 
 namespace {
 
 constexpr double request_cost = 4096;  // of any request, beside its bytes
-constexpr double least_window = 1.0 / 16;
-constexpr nanoseconds burst = std::chrono::milliseconds(20);
-
-// A bucket that may be overdrawn once: what counts is whether there is any debt.
-class token_bucket {
- public:
-  explicit token_bucket(std::uint64_t rate) noexcept : rate_(static_cast<double>(rate)) {}
-  [[nodiscard]] bool limited() const noexcept { return rate_ > 0; }
-  void fill(nanoseconds passed) noexcept {
-    if (!limited()) return;
-    const double most = rate_ * seconds(burst);
-    tokens_ = std::min(most, tokens_ + rate_ * seconds(passed));
-  }
-  void take(double n) noexcept {
-    if (limited()) tokens_ -= n;
-  }
-  /// How long until there is no debt.
-  [[nodiscard]] nanoseconds wait() const noexcept {
-    if (!limited() || tokens_ >= 0) return nanoseconds(0);
-    return nanoseconds(static_cast<std::int64_t>(-tokens_ / rate_ * 1e9) + 1);
-  }
-
- private:
-  static double seconds(nanoseconds d) noexcept { return static_cast<double>(d.count()) * 1e-9; }
-  double rate_;
-  double tokens_ = 0;
-};
-
-// How long requests of the foreground take that meet no background: the last ones.
-class undisturbed {
- public:
-  void add(double ns) noexcept {
-    last_[added_++ % last_.size()] = static_cast<float>(ns);
-    if (added_ < enough || added_ % 16 != 0) return;
-    auto sorted = last_;
-    const std::size_t there = std::min(added_, last_.size());
-    const auto at = sorted.begin() + static_cast<std::ptrdiff_t>(there - 2);
-    std::nth_element(sorted.begin(), at, sorted.begin() + static_cast<std::ptrdiff_t>(there));
-    p99_ = static_cast<double>(*at);
-  }
-  /// About the 99th percentile: the second longest of 128; 0: not known.
-  [[nodiscard]] double p99() const noexcept { return p99_; }
-
- private:
-  static constexpr std::size_t enough = 64;
-  std::array<float, 128> last_{};
-  std::size_t added_ = 0;
-  double p99_ = 0;
-};
+// What a request of the background counts for in the window.
+std::size_t in_window(std::size_t bytes) noexcept {
+  return std::max(bytes, static_cast<std::size_t>(request_cost));
+}
 
 struct class_state {
   double shares;
-  token_bucket bytes, operations;
+  fs::token_bucket bytes, operations;
   intrusive_list<io_ticket> waiting;
   std::size_t waiting_count = 0;
   double ended = 0;  // the virtual time at which its last request ends
@@ -129,15 +89,14 @@ struct io_scheduler_state {
   time_point filled;           // the buckets, last
   time_point foreground_seen;  // one came or ended, last
   bool foreground_ever = false;
-  double window = 1;     // of the background, while there is a foreground
-  unsigned in_time = 0;  // of the foreground, in a row
-  undisturbed usual;
-  time_point last_cut;
-  time_point pause_until;  // between two requests of the background
+  fs::background_window window;
+  std::size_t background_bytes = 0;  // with the device
+  time_point pause_until;            // between two requests of the background
 
   explicit io_scheduler_state(const fs::io_scheduler_options& o)
       : options(o),
-        classes{class_state(o.foreground), class_state(o.background), class_state(o.sync)} {
+        classes{class_state(o.foreground), class_state(o.background), class_state(o.sync)},
+        window(o.latency_target, o.queue_depth) {
     PARKRING_CHECK(o.queue_depth != 0, "an io_scheduler needs a queue_depth of at least 1");
   }
 
@@ -147,15 +106,19 @@ struct io_scheduler_state {
                        [](const class_state& c) { return c.waiting_count != 0; });
   }
   void fill_buckets(time_point t) noexcept;
-  [[nodiscard]] double background_window(time_point t) const noexcept;
-  [[nodiscard]] std::optional<time_point> earliest(io_class c, time_point t) noexcept;
+  [[nodiscard]] bool background_alone(time_point t) noexcept;
+  [[nodiscard]] std::size_t turn_of(io_class c, std::size_t bytes, std::size_t grain,
+                                    time_point t) noexcept;
+  [[nodiscard]] std::optional<time_point> earliest(io_class c, std::size_t bytes,
+                                                   time_point t) noexcept;
   void grant(io_class c, std::size_t bytes, time_point t) noexcept;
   void take_back(io_class c, std::size_t bytes) noexcept;
+  void left(io_class c, std::size_t bytes) noexcept;
   void dispatch() noexcept;
-  void ended(io_class c, time_point since, std::uint64_t background) noexcept;
+  void ended(io_class c, std::size_t bytes, time_point since, std::uint64_t background) noexcept;
   [[nodiscard]] std::uint64_t background_now() noexcept;
-  void foreground_took(nanoseconds d, time_point t, bool alone) noexcept;
-  bool try_now(io_class c, std::size_t bytes) noexcept;
+  [[nodiscard]] std::optional<std::size_t> try_now(io_class c, std::size_t bytes,
+                                                   std::size_t grain) noexcept;
 };
 
 void io_scheduler_state::fill_buckets(time_point t) noexcept {
@@ -168,33 +131,38 @@ void io_scheduler_state::fill_buckets(time_point t) noexcept {
   }
 }
 
-double io_scheduler_state::background_window(time_point t) const noexcept {
-  const auto most = static_cast<double>(options.queue_depth);
-  const class_state& front = classes[0];
-  const bool alone = !foreground_ever ||
-                     (front.counters.in_flight == 0 && t - foreground_seen >= options.idle_after);
-  return alone ? most : std::min(window, most);
+bool io_scheduler_state::background_alone(time_point t) noexcept {
+  if (!foreground_ever) return true;
+  return of(io_class::foreground).counters.in_flight == 0 &&
+         t - foreground_seen >= options.idle_after;
+}
+
+// For how many of `bytes` there would be a turn.
+std::size_t io_scheduler_state::turn_of(io_class c, std::size_t bytes, std::size_t grain,
+                                        time_point t) noexcept {
+  if (grain == 0 || c != io_class::background || of(c).operations.limited() || background_alone(t))
+    return bytes;
+  return window.piece(bytes, grain);
 }
 
 // When the first of a class may go, if only time is to pass; none: something has to end.
-std::optional<time_point> io_scheduler_state::earliest(io_class c, time_point t) noexcept {
+std::optional<time_point> io_scheduler_state::earliest(io_class c, std::size_t bytes,
+                                                       time_point t) noexcept {
   class_state& mine = of(c);
   if (in_flight >= options.queue_depth) return std::nullopt;
-  time_point at = t + std::max(mine.bytes.wait(), mine.operations.wait());
-  if (c != io_class::background) return at;
-  const double allowed = background_window(t);
-  const auto there = static_cast<double>(mine.counters.in_flight);
+  const time_point at = t + std::max(mine.bytes.wait(), mine.operations.wait());
+  if (c != io_class::background || background_alone(t)) return at;
   // When it will have the device to itself, if nobody of the foreground comes: not before those end
   // that are there.
   const bool front_is_there = of(io_class::foreground).counters.in_flight != 0;
   const time_point alone =
       front_is_there ? time_point::max() : foreground_seen + options.idle_after;
-  if (there >= 1 && there + 1 > allowed) {
-    if (front_is_there) return std::nullopt;
-    return std::max(at, alone);
-  }
-  if (allowed < 1) at = std::max(at, std::min(pause_until, alone));
-  return at;
+  if (const auto until = window.looks_until(t)) return std::max(at, std::min(*until, alone));
+  const double wanted = static_cast<double>(background_bytes + in_window(bytes));
+  if (wanted <= window.bytes()) return at;
+  if (mine.counters.in_flight == 0) return std::max(at, std::min(pause_until, alone));
+  if (front_is_there) return std::nullopt;
+  return std::max(at, alone);
 }
 
 void io_scheduler_state::grant(io_class c, std::size_t bytes, time_point t) noexcept {
@@ -208,10 +176,18 @@ void io_scheduler_state::grant(io_class c, std::size_t bytes, time_point t) noex
   mine.counters.bytes += bytes;
   ++mine.counters.in_flight;
   ++in_flight;
+  if (c == io_class::background) background_bytes += in_window(bytes);
   if (c == io_class::foreground) {
     foreground_ever = true;
     foreground_seen = t;
+    window.foreground_began(t);
   }
+}
+
+void io_scheduler_state::left(io_class c, std::size_t bytes) noexcept {
+  --of(c).counters.in_flight;
+  --in_flight;
+  if (c == io_class::background) background_bytes -= in_window(bytes);
 }
 
 // Of a request that was granted and never made.
@@ -222,8 +198,7 @@ void io_scheduler_state::take_back(io_class c, std::size_t bytes) noexcept {
   mine.operations.take(-1);
   --mine.counters.operations;
   mine.counters.bytes -= bytes;
-  --mine.counters.in_flight;
-  --in_flight;
+  left(c, bytes);
 }
 
 void io_scheduler_state::dispatch() noexcept {
@@ -233,11 +208,13 @@ void io_scheduler_state::dispatch() noexcept {
   for (;;) {
     class_state* next = nullptr;
     io_ticket* ticket = nullptr;
+    std::size_t bytes = 0;
     double lowest = 0;
     for (class_state& c : classes) {
       io_ticket* const first = c.waiting.front();
       if (first == nullptr) continue;
-      const auto when = earliest(first->as, t);
+      const std::size_t turn = turn_of(first->as, first->bytes, first->grain, t);
+      const auto when = earliest(first->as, turn, t);
       if (!when) continue;
       if (*when > t) {
         if (*when < first->alarm) first->woken.set();  // to wait for that
@@ -247,13 +224,15 @@ void io_scheduler_state::dispatch() noexcept {
       if (next != nullptr && tag >= lowest) continue;
       next = &c;
       ticket = first;
+      bytes = turn;
       lowest = tag;
     }
     if (next == nullptr) return;
     ticket->unlink();
     --next->waiting_count;
     ticket->granted = true;
-    grant(ticket->as, ticket->bytes, t);
+    ticket->bytes = bytes;
+    grant(ticket->as, bytes, t);
     ticket->woken.set();
   }
 }
@@ -264,49 +243,34 @@ std::uint64_t io_scheduler_state::background_now() noexcept {
   return back.in_flight != 0 ? UINT64_MAX : back.operations;
 }
 
-void io_scheduler_state::foreground_took(nanoseconds d, time_point t, bool alone) noexcept {
-  const auto took = static_cast<double>(d.count());
-  if (alone) usual.add(took);
-  double target = static_cast<double>(options.latency_target.count());
-  if (target == 0) target = 1.75 * usual.p99();
-  if (took <= target) {
-    const double growth = ++in_time <= 300 ? 1.0 / 150 : 1.0 / 50;
-    window = std::min(window * (1 + growth), static_cast<double>(options.queue_depth));
-  } else {
-    in_time = 0;
-    if (t - last_cut < d) return;
-    last_cut = t;
-    window = std::max(window / 2, least_window);
-  }
-}
-
-void io_scheduler_state::ended(io_class c, time_point since, std::uint64_t background) noexcept {
+void io_scheduler_state::ended(io_class c, std::size_t bytes, time_point since,
+                               std::uint64_t background) noexcept {
   const time_point t = now();
-  class_state& mine = of(c);
-  --mine.counters.in_flight;
-  --in_flight;
   if (c == io_class::foreground) {
     foreground_seen = t;
-    const bool alone = background != UINT64_MAX && background == background_now();
-    foreground_took(t - since, t, alone);
+    const bool met = background == UINT64_MAX || background != background_now();
+    const class_state& back = of(io_class::background);
+    const bool limited = back.bytes.wait() + back.operations.wait() > nanoseconds(0);
+    const bool used = (back.waiting_count != 0 && !limited) ||
+                      static_cast<double>(background_bytes) * 4 >= window.bytes();
+    window.foreground_ended(since, t, met, used);
   } else if (c == io_class::background) {
-    const double allowed = background_window(t);
-    if (allowed < 1) {
-      const auto took = static_cast<double>((t - since).count());
-      pause_until = t + nanoseconds(static_cast<std::int64_t>(took * (1 / allowed - 1)));
-    }
+    pause_until = t + window.pause(in_window(bytes), t - since);
   }
+  left(c, bytes);
   dispatch();
 }
 
-bool io_scheduler_state::try_now(io_class c, std::size_t bytes) noexcept {
-  if (of(c).waiting_count != 0) return false;
+std::optional<std::size_t> io_scheduler_state::try_now(io_class c, std::size_t bytes,
+                                                       std::size_t grain) noexcept {
+  if (of(c).waiting_count != 0) return std::nullopt;
   const time_point t = now();
   fill_buckets(t);
-  const auto when = earliest(c, t);
-  if (!when || *when > t) return false;
-  grant(c, bytes, t);
-  return true;
+  const std::size_t turn = turn_of(c, bytes, grain, t);
+  const auto when = earliest(c, turn, t);
+  if (!when || *when > t) return std::nullopt;
+  grant(c, turn, t);
+  return turn;
 }
 
 namespace {
@@ -314,8 +278,8 @@ namespace {
 // In the frame of who waits.
 class place {
  public:
-  place(std::shared_ptr<io_scheduler_state> of, io_class as, std::size_t bytes)
-      : of_(std::move(of)), ticket_(as, bytes) {
+  place(std::shared_ptr<io_scheduler_state> of, io_class as, std::size_t bytes, std::size_t grain)
+      : of_(std::move(of)), ticket_(as, bytes, grain) {
     of_->of(as).waiting.push_back(ticket_);
     ++of_->of(as).waiting_count;
   }
@@ -332,12 +296,19 @@ class place {
     of_->dispatch();
   }
   [[nodiscard]] bool granted() const noexcept { return ticket_.granted; }
-  void take() noexcept { taken_ = true; }
+  /// For how many bytes.
+  std::size_t take() noexcept {
+    taken_ = true;
+    return ticket_.bytes;
+  }
   event& woken() noexcept { return ticket_.woken; }
   /// When it should look again by itself.
   [[nodiscard]] std::optional<time_point> look_again(time_point t) noexcept {
     std::optional<time_point> when;
-    if (of_->of(ticket_.as).waiting.front() == &ticket_) when = of_->earliest(ticket_.as, t);
+    if (of_->of(ticket_.as).waiting.front() == &ticket_) {
+      const std::size_t turn = of_->turn_of(ticket_.as, ticket_.bytes, ticket_.grain, t);
+      when = of_->earliest(ticket_.as, turn, t);
+    }
     ticket_.alarm = when.value_or(time_point::max());
     return when;
   }
@@ -348,8 +319,9 @@ class place {
   bool taken_ = false;
 };
 
-task<> wait_for_turn(std::shared_ptr<io_scheduler_state> of, io_class as, std::size_t bytes) {
-  place mine(of, as, bytes);
+task<std::size_t> wait_for_turn(std::shared_ptr<io_scheduler_state> of, io_class as,
+                                std::size_t bytes, std::size_t grain) {
+  place mine(of, as, bytes, grain);
   for (;;) {
     of->dispatch();
     if (mine.granted()) break;
@@ -365,21 +337,22 @@ task<> wait_for_turn(std::shared_ptr<io_scheduler_state> of, io_class as, std::s
     }
     if (mine.granted()) break;
   }
-  mine.take();
+  co_return mine.take();
 }
 
 }  // namespace
 
 bool io_attempt::try_now() {
   if (of_ == nullptr) return true;  // an empty lane: nobody's turn is waited for
-  if (!of_->try_now(as_, bytes_)) return false;
-  permit_ = fs::io_permit(of_, as_);
+  const auto turn = of_->try_now(as_, bytes_, grain_);
+  if (!turn) return false;
+  permit_ = fs::io_permit(of_, as_, *turn);
   return true;
 }
 
 task<> io_attempt::slowly() {
-  co_await wait_for_turn(of_, as_, bytes_);
-  permit_ = fs::io_permit(of_, as_);
+  const std::size_t turn = co_await wait_for_turn(of_, as_, bytes_, grain_);
+  permit_ = fs::io_permit(of_, as_, turn);
 }
 
 }  // namespace parkring::detail
@@ -391,11 +364,15 @@ using detail::io_scheduler_state;
 void io_permit::release() noexcept {
   if (of_ == nullptr) return;
   const auto of = std::move(of_);
-  of->ended(as_, since_, background_);
+  of->ended(as_, bytes_, since_, background_);
 }
 
-io_permit::io_permit(std::shared_ptr<io_scheduler_state> of, io_class as)
-    : of_(std::move(of)), as_(as), since_(now()), background_(of_->background_now()) {}
+io_permit::io_permit(std::shared_ptr<io_scheduler_state> of, io_class as, std::size_t bytes)
+    : of_(std::move(of)),
+      as_(as),
+      bytes_(bytes),
+      since_(now()),
+      background_(of_->background_now()) {}
 
 io_scheduler::io_scheduler(const io_scheduler_options& options)
     : state_(std::make_shared<io_scheduler_state>(options)) {}
@@ -414,6 +391,9 @@ io_class_counters io_scheduler::counters(io_class of) const noexcept {
   return result;
 }
 
-double io_scheduler::background_window() const noexcept { return state_->background_window(now()); }
+std::uint64_t io_scheduler::background_window() const noexcept {
+  if (state_->background_alone(now())) return UINT64_MAX;
+  return static_cast<std::uint64_t>(state_->window.bytes());
+}
 
 }  // namespace parkring::fs

@@ -195,11 +195,83 @@ TEST(IoScheduler, the_background_leaves_the_foreground_its_latency_and_takes_the
         << "alone it takes 100 to 125, as sleeps are rounded";
     const auto before = s.counters(io_class::background).operations;
     co_await sleep_for(300ms);
-    EXPECT_EQ(s.background_window(), 16.0);
+    EXPECT_EQ(s.background_window(), UINT64_MAX);
     const auto in_300_ms = s.counters(io_class::background).operations - before;
     EXPECT_GE(in_300_ms, 16u * 300 * 1'000 / 400 / 2) << "nobody is in the foreground";
     scan.abort_all();
   });
+}
+
+// Nothing but the timer of who is first can let it through: no request ends, and none comes.
+TEST(IoScheduler, after_idle_after_the_background_has_the_device_although_nothing_else_happens) {
+  sim::world w(1);
+  w.run([]() -> task<> {
+    io_scheduler s({.latency_target = 1h, .idle_after = 30ms});
+    const auto start = now();
+    (void)co_await s.acquire(io_class::foreground, 4096);
+    const auto held = co_await s.acquire(io_class::background, 64 << 10);
+    EXPECT_EQ(now(), start) << "the window has room for one";
+    auto second = spawn(s.acquire(io_class::background, 64 << 10));
+    auto third = spawn(s.acquire(io_class::background, 1 << 20));
+    co_await sleep_until(start + 29ms);
+    EXPECT_FALSE(second.done());
+    EXPECT_EQ(s.counters(io_class::background).in_flight, 1u);
+    EXPECT_EQ(s.background_window(), 64u << 10);
+    const auto two = co_await std::move(second);
+    EXPECT_GE(now(), start + 30ms);
+    EXPECT_LE(now(), start + 31ms);
+    const auto three = co_await std::move(third);
+    EXPECT_LE(now(), start + 31ms) << "both, and at once";
+    EXPECT_EQ(s.counters(io_class::background).in_flight, 3u);
+    EXPECT_EQ(s.background_window(), UINT64_MAX);
+  });
+}
+
+TEST(IoScheduler, idle_after_begins_anew_with_every_foreground_and_not_while_one_is_there) {
+  sim::world w(1);
+  w.run([]() -> task<> {
+    io_scheduler s({.latency_target = 1h, .idle_after = 30ms});
+    auto front = co_await s.acquire(io_class::foreground, 4096);
+    const auto held = co_await s.acquire(io_class::background, 64 << 10);
+    auto second = spawn(s.acquire(io_class::background, 64 << 10));
+    co_await sleep_for(100ms);
+    EXPECT_FALSE(second.done()) << "one is there";
+    front.release();
+    co_await sleep_for(20ms);
+    (void)co_await s.acquire(io_class::foreground, 4096);
+    const auto last = now();
+    co_await sleep_for(20ms);
+    EXPECT_FALSE(second.done()) << "another came meanwhile";
+    const auto two = co_await std::move(second);
+    EXPECT_GE(now(), last + 30ms);
+    EXPECT_LE(now(), last + 31ms);
+  });
+}
+
+TEST(IoScheduler, whoever_is_first_and_leaves_hands_the_timer_on) {
+  sim::world w(1);
+  w.run([]() -> task<> {
+    io_scheduler s({.latency_target = 1h, .idle_after = 30ms});
+    (void)co_await s.acquire(io_class::foreground, 4096);
+    const auto held = co_await s.acquire(io_class::background, 64 << 10);
+    auto first = spawn(s.acquire(io_class::background, 64 << 10));
+    auto second = spawn(s.acquire(io_class::background, 64 << 10));
+    co_await sleep_for(10ms);
+    first.abort();
+    const auto two = co_await std::move(second);
+    EXPECT_EQ(s.counters(io_class::background).in_flight, 2u);
+  });
+}
+
+// However late the foreground is, and however much of it there is.
+TEST(IoScheduler, the_background_goes_on_beside_a_foreground_that_is_always_late) {
+  for (const auto target : {1ns, 0ns}) {  // looks at the foreground alone are among what holds it
+    io_scheduler s({.queue_depth = 8, .latency_target = target});
+    const auto got =
+        shared(s, {{io_class::foreground, 4096, 6}, {io_class::background, 1 << 20, 2}}, 3'000ms);
+    EXPECT_GE(got[1].operations, 3'000u / 17);
+    EXPECT_GE(got[0].operations, 6u * 2'800) << "which has all it asks for";
+  }
 }
 
 }  // namespace
