@@ -126,8 +126,9 @@ task<> replace(std::filesystem::path path, std::function<task<>(file&)> write,
   if (options.must_be_new && at.old) fail(EEXIST, path, "the name is taken");
   const std::filesystem::path parent = at.path.parent_path();
   constexpr std::size_t longest = 255 - 18;  // the dot, ".new-" and twelve letters
-  const std::filesystem::path begin =
-      parent / ("." + at.path.filename().native().substr(0, longest) + ".new-");
+  std::string begin_name(".");
+  begin_name.append(at.path.filename().native(), 0, longest).append(".new-");
+  const std::filesystem::path begin = parent / begin_name;
   const bool hands_on = at.old && options.keep_permissions;
 
   // Until it has the permissions of the old one, it is for nobody else's eyes.

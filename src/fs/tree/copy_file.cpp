@@ -75,7 +75,8 @@ int copy_attributes(kernel::file_calls& calls, int from, int to) {
 std::string name_beside(const std::string& name, unsigned n) {
   const std::size_t slash = name.rfind('/');
   const std::size_t start = slash == std::string::npos ? 0 : slash + 1;
-  const std::string end = "." + std::to_string(n) + ".copying";
+  std::string end(".");
+  end += std::to_string(n) += ".copying";
   return name.substr(0, start) + "." + name.substr(start, longest_name - 1 - end.size()) + end;
 }
 
