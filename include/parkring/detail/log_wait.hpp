@@ -53,6 +53,16 @@ enum class log_wish : std::uint8_t {
   durable,  // and the device has it
 };
 
+/// The same span, in two loads. It has just been stored in two halves, and a load of both at once
+/// waits for all stores before them, those of the record that was copied last.
+[[nodiscard]] inline std::span<const std::byte> in_registers(
+    std::span<const std::byte> s) noexcept {
+  const std::byte* data = s.data();
+  std::size_t size = s.size();
+  asm("" : "+r"(data), "+r"(size));
+  return {data, size};
+}
+
 /// One record on its way into the log. What the log's tasks use is under its lock, until it is
 /// granted.
 class log_append_awaiter : public sync_awaiter<log_append_awaiter> {
@@ -110,7 +120,7 @@ template <class Memory>
 class log_append_of : log_memory<Memory>, public log_append_awaiter {
  public:
   log_append_of(log_ref log, Memory&& from, log_wish wish, bool control) noexcept
-      : log_memory<Memory>{std::move(from)}, log_append_awaiter(log, wish, control) {}
+      : log_memory<Memory>{taken(from)}, log_append_awaiter(log, wish, control) {}
 
   bool await_ready() noexcept {
     if constexpr (std::is_same_v<Memory, std::span<const std::byte>>)
@@ -119,6 +129,14 @@ class log_append_of : log_memory<Memory>, public log_append_awaiter {
       set_record(
           {owned_memory<Memory>::data(this->memory), owned_memory<Memory>::size(this->memory)});
     return log_append_awaiter::await_ready();
+  }
+
+ private:
+  static Memory taken(Memory& from) noexcept {
+    if constexpr (std::is_same_v<Memory, std::span<const std::byte>>)
+      return in_registers(from);
+    else
+      return std::move(from);
   }
 };
 

@@ -74,7 +74,7 @@ class log {
   /// As above, of bytes that stay valid until the await has ended: they are copied once.
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append(
       copied_span<const std::byte> record) {
-    return {here(), std::move(record.bytes), detail::log_wish::durable};
+    return {here(), detail::in_registers(record.bytes), detail::log_wish::durable};
   }
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append(
       copied_span<std::byte> record) {
@@ -93,7 +93,7 @@ class log {
   /// As above, of bytes that stay valid until the await has ended.
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append_unsynced(
       copied_span<const std::byte> record) {
-    return {here(), std::move(record.bytes), detail::log_wish::placed};
+    return {here(), detail::in_registers(record.bytes), detail::log_wish::placed};
   }
   [[nodiscard]] detail::log_append_operation<std::span<const std::byte>> append_unsynced(
       copied_span<std::byte> record) {
