@@ -25,8 +25,8 @@ pr::task<> sample(std::filesystem::path path, std::uint64_t places) {
   auto parts = pr::fs::read_many(file, ranges, {.max_in_flight = 64, .merge_gap = 4_KiB});
   std::size_t letters = 0, bytes = 0;
   while (auto part = co_await parts.next()) {
-    for (const std::byte b : part->bytes()) letters += std::isalpha(std::to_integer<int>(b)) != 0;
-    bytes += part->bytes().size();
+    for (const unsigned char c : part->text()) letters += std::isalpha(c) != 0;
+    bytes += part->text().size();
   }
   std::cout << letters << " letters in " << bytes << " bytes from " << places << " places, by "
             << parts.counts().reads << " reads\n";

@@ -64,9 +64,11 @@ void blocking_pool::serve(std::shared_ptr<shared> s) noexcept {
     if (s->jobs.empty()) break;
     std::shared_ptr<detail::blocking_job> job = std::move(s->jobs.front());
     s->jobs.pop_front();
-    lock.unlock();
     // The only other reference is the waiter's: without it, nobody wants the call any more.
-    if (job.use_count() > 1) {
+    const bool wanted = job.use_count() > 1;
+    if (!wanted) ++s->parting;
+    lock.unlock();
+    if (wanted) {
       job->execute();
       job->run = &came_home;
       detail::blocking_job& posted = *job;
@@ -78,6 +80,7 @@ void blocking_pool::serve(std::shared_ptr<shared> s) noexcept {
     }
     job.reset();
     lock.lock();
+    if (!wanted && --s->parting == 0) s->stopped.notify_all();
   }
   if (--s->running == 0) s->stopped.notify_all();
 }
@@ -92,7 +95,9 @@ void blocking_pool::stop(std::chrono::milliseconds patience) noexcept {
     s.stopping = true;
     unwanted.swap(s.jobs);
     s.work.notify_all();
-    all_ended = s.stopped.wait_for(lock, patience, [&] { return s.running == 0; });
+    s.stopped.wait_for(lock, patience, [&] { return s.running == 0; });
+    s.stopped.wait(lock, [&] { return s.parting == 0; });
+    all_ended = s.running == 0;
     if (!all_ended)
       std::fprintf(stderr,
                    "parkring: %u blocking call(s) did not return in time; their threads go on "

@@ -203,6 +203,7 @@ class core_scope {
   core_scope(const core_scope&) = delete;
   core_scope& operator=(const core_scope&) = delete;
   ~core_scope() {
+    if (detail::this_thread_core == nullptr) return;  // a forked child has no runtime
     detail::this_thread_core = core_before_;
     buf::this_thread_pool = pool_before_;
   }

@@ -17,6 +17,7 @@ inside_runtime::inside_runtime(core_base& core) noexcept
 }
 
 inside_runtime::~inside_runtime() {
+  if (this_thread_core == nullptr) return;  // a forked child has no runtime
   this_thread_core = core_before_;
   buf::this_thread_pool = static_cast<buf::pool*>(pool_before_);
 }

@@ -25,14 +25,9 @@ TEST(Mapping, has_the_bytes_of_any_part_and_no_more_than_there_are) {
     const std::string content = test_pattern(3'000'000);
     co_await fs::write_file(dir / "a", content);
     file f = co_await open(dir / "a");
-    map_options all, part, beyond, behind;
-    all.populate = true;
-    part.offset = 4'097;
-    part.length = 10'000;
-    part.pattern = access_pattern::sequential;
-    beyond.offset = 2'999'990;
-    beyond.length = 1'000;
-    behind.offset = 5'000'000;
+    const map_options all{.populate = true}, behind{.offset = 5'000'000},
+        part{.offset = 4'097, .length = 10'000, .pattern = access_pattern::sequential},
+        beyond{.offset = 2'999'990, .length = 1'000};
     const mapping whole = co_await fs::map(f, all);
     const mapping some = co_await fs::map(f, part);
     const mapping last = co_await fs::map(f, beyond);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,85 @@ TEST(GuideLog, follows) {
   };
   pr::run(body());
   EXPECT_EQ(got.size(), 5u);
+}
+
+struct table {
+  std::filesystem::path snapshot;
+  pr::fs::log wal;
+  std::vector<std::string> rows;
+  pr::shared_mutex page;  // shared: a row is in the log and not yet in `rows`
+};
+
+pr::task<> insert(table& t, std::string text) {
+  const auto shared = co_await t.page.lock_shared();
+  co_await t.wal.append(pr::copying(text));
+  t.rows.push_back(std::move(text));
+}
+
+pr::task<> checkpoint(table& t) {
+  auto alone = co_await t.page.lock();  // all that was appended is in `rows`
+  const pr::fs::lsn from = t.wal.end();
+  std::string text = std::to_string(from.value) + '\n';
+  for (const auto& line : t.rows) text += line + '\n';
+  alone.unlock();  // inserts go on while the snapshot is written
+  co_await pr::fs::write_file_durably(t.snapshot, std::move(text));
+  co_await t.wal.truncate_before(from);
+}
+
+pr::task<> recover(table& t) {
+  pr::fs::lsn from;
+  if (auto text = co_await pr::as_result(pr::fs::read_file(t.snapshot))) {
+    std::istringstream in(*text);
+    in >> from.value >> std::ws;
+    for (std::string line; std::getline(in, line);) t.rows.push_back(line);
+  }
+  auto records = t.wal.records();
+  while (auto r = co_await records.next())
+    if (r->at >= from) t.rows.push_back(std::move(r->bytes));
+}
+
+struct history {
+  std::size_t begun = 0, promised = 0;
+};
+
+pr::task<> insert_some(table& t, history& h) {
+  for (int n = 0; n < 10; ++n) {
+    std::string next = row(static_cast<int>(h.begun++));
+    co_await insert(t, std::move(next));
+    ++h.promised;
+  }
+}
+
+// From one power cut to the next.
+pr::task<> live(history& h) {
+  table t{.snapshot = "/snapshot", .wal = {}, .rows = {}, .page = {}};
+  t.wal = co_await pr::fs::log::open("/wal", {.segment = 4_KiB});
+  co_await recover(t);
+  std::vector<bool> seen(h.begun);
+  for (const auto& r : t.rows) {
+    const std::size_t n = std::stoul(r.substr(4));
+    pr::sim::require(n < h.begun && !seen[n], r + " is there twice");
+    seen[n] = true;
+  }
+  pr::sim::require(t.rows.size() >= h.promised, "rows are lost");
+  h.promised = t.rows.size();
+  pr::task_group writers;
+  for (int i = 0; i < 3; ++i) writers.spawn(insert_some, std::ref(t), std::ref(h));
+  for (int i = 0; i < 3; ++i) co_await checkpoint(t);
+  co_await writers.join();
+  co_await t.wal.close();
+}
+
+TEST(GuideLog, a_table_has_each_row_once_whenever_the_power_goes) {
+  const pr::sim::explore_options options{.seeds = 60, .print = false};
+  const auto found = pr::sim::explore(options, [](pr::sim::world& w) {
+    history h;
+    for (int i = 0; i < 3; ++i) {
+      w.cut_within(150);
+      w.until_power_cut([&h] { return live(h); });
+    }
+  });
+  EXPECT_TRUE(found.ok()) << found.text();
 }
 
 TEST(GuideLog, refused_or_failed) {

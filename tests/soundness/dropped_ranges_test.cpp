@@ -92,6 +92,9 @@ TEST_F(DroppedRanges, several_pieces_of_memory_leave_nothing) {
     auto whole = co_await pr::fs::writev_all_at(f, std::move(mixed), 0);
     EXPECT_EQ(whole.count, 516U);
     co_await pr::fs::writev_all_at(f, pr::fs::parts(b, b), 0);
+    auto one = co_await pr::fs::write_all_at(f, std::string(100, 'x'), 0);
+    one = co_await pr::fs::read_exactly_at(f, std::move(one.memory), 0);
+    EXPECT_EQ(one.memory, std::string(100, 'x'));
     auto never_awaited = pr::fs::readv_at(f, pr::fs::parts(b), 0);
     auto failed = co_await pr::as_result(
         pr::fs::readv_at(f, std::vector<std::string>(2000, std::string(1, ' ')), 0));

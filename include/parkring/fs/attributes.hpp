@@ -24,8 +24,8 @@ namespace parkring::fs {
 
 /// Who a file belongs to; what is empty stays as it is.
 struct owner {
-  std::optional<std::uint32_t> user;
-  std::optional<std::uint32_t> group;
+  std::optional<std::uint32_t> user{};
+  std::optional<std::uint32_t> group{};
 };
 
 /// Gives a file to somebody else (chown(2)). As `set_permissions`.
@@ -38,8 +38,8 @@ struct owner {
 
 /// When a file was read and changed; what is empty stays as it is.
 struct file_times {
-  std::optional<file_time> accessed;
-  std::optional<file_time> modified;
+  std::optional<file_time> accessed{};
+  std::optional<file_time> modified{};
 };
 
 /// Sets times (utimensat(2)), as precise as the file system keeps them.

@@ -92,8 +92,9 @@ class direct_file {
   /// `file::close`; who still waits to read or write gets EBADF.
   [[nodiscard]] task<> close() &&;
 
-  /// The file itself, for syncs, hints and requests that are aligned already. It is not to be
-  /// closed or moved from: `close` does that.
+  /// The file itself, for syncs, hints and requests that are aligned already; and for a `reader` or
+  /// `read_many`, which take any range of it. It is not to be closed or moved from: `close` does
+  /// that.
   [[nodiscard]] file& handle() noexcept;
 
  private:

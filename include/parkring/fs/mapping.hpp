@@ -26,8 +26,8 @@ enum class access_pattern : std::uint8_t {
 };
 
 struct map_options {
-  std::uint64_t offset = 0;             // of the first byte; any, aligned or not
-  std::optional<std::uint64_t> length;  // empty: to the end that the file has now
+  std::uint64_t offset = 0;               // of the first byte; any, aligned or not
+  std::optional<std::uint64_t> length{};  // empty: to the end that the file has now
   access_pattern pattern = access_pattern::normal;
   bool populate = false;  // read all of it before it is given, on a thread that may block
 };

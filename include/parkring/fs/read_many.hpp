@@ -88,6 +88,11 @@ class read_part {
     if (error_ != nullptr) throw io_error(*error_);
     return memory_.bytes();
   }
+  /// The bytes as text. *Errors*: as `bytes`.
+  [[nodiscard]] std::string_view text() const {
+    const auto all = bytes();
+    return {reinterpret_cast<const char*>(all.data()), all.size()};
+  }
   /// Whether all of the range is there: false where the file ends before, or could not be read.
   [[nodiscard]] bool complete() const noexcept {
     return error_ == nullptr && memory_.size() == range.length;

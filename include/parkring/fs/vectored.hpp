@@ -4,6 +4,7 @@
 //   co_await pr::fs::writev_at(file, pr::fs::parts(header, body), 0);   buffers, locked
 //   auto [parts, n] = co_await pr::fs::readv_at(file, std::move(vectors), 0);   moved in and back
 //   co_await pr::fs::append(file, std::string("line\n"));
+//   co_await pr::fs::write_all_at(file, std::string("all of it"), 0);
 //
 // Memory is handed over as to `file.read_at`: buffers lock, owners move in and come back.
 #pragma once
@@ -106,7 +107,32 @@ template <several_memories Memory>
   return detail::whole_transfer_of<Memory>(std::move(t));
 }
 
-// ---- one piece of memory, with options ----
+// ---- one piece of memory ----
+
+/// Writes all of an object that moves in and back, in as many requests as that takes: what
+/// `file.write_all_at` does for buffers.
+///
+/// *Completes when* every byte is written. *Owns* the object. *Thread*: the file's runtime. *Drop*:
+/// the request under way is finished, the rest is not written. *Errors*: `io_error`, whose
+/// `transferred()` says how many bytes were written; the object is lost with it.
+template <owns_memory V>
+[[nodiscard]] task<owned_result<V>> write_all_at(file& to, V&& from, std::uint64_t offset,
+                                                 const write_options& how = {}) {
+  return detail::whole_transfer_of<V>(
+      detail::describe_transfer(to, detail::direction::write, std::move(from), offset, how));
+}
+/// Reads until all of an object is filled that moves in and back: what `file.read_exactly_at` does
+/// for buffers.
+///
+/// *Completes when* every byte has arrived. *Owns* the object. *Thread*: the file's runtime.
+/// *Drop*: the object stays with the request and is destroyed when the kernel is done. *Errors*:
+/// `io_error`, with ENODATA when the file ends before; the object is lost with it.
+template <owns_memory V>
+[[nodiscard]] task<owned_result<V>> read_exactly_at(file& from, V&& into, std::uint64_t offset,
+                                                    const read_options& how = {}) {
+  return detail::whole_transfer_of<V>(
+      detail::describe_transfer(from, detail::direction::read, std::move(into), offset, how));
+}
 
 /// As `file.read_at(into, offset)`, through the ring.
 ///

@@ -157,7 +157,7 @@ TEST_P(ReadMany, several_files_are_read_in_one_list) {
     while (auto part = co_await parts.next()) {
       const bool first = &ranges[part->index].of.get() == &a;
       const auto& text = first ? pattern_ : other_pattern;
-      EXPECT_EQ(text_of(part->bytes()), text.substr(part->range.offset, part->range.length));
+      EXPECT_EQ(part->text(), text.substr(part->range.offset, part->range.length));
       ++n;
     }
     EXPECT_EQ(n, ranges.size());
@@ -185,7 +185,7 @@ TEST_P(ReadMany, a_range_that_cannot_be_read_ends_the_stream_or_fails_alone) {
     auto parts = read_many(f, {{0, 10}, impossible, {20, 10}},
                            {.order = part_order::as_requested, .stop_at_error = stop});
     auto first = co_await parts.next();
-    EXPECT_EQ(text_of(first->bytes()), pattern_.substr(0, 10));
+    EXPECT_EQ(first->text(), pattern_.substr(0, 10));
     auto second = co_await as_result(parts.next());
     if (stop) {
       EXPECT_EQ(second.error().number(), EINVAL);
@@ -198,6 +198,7 @@ TEST_P(ReadMany, a_range_that_cannot_be_read_ends_the_stream_or_fails_alone) {
       EXPECT_EQ((*second)->index, 1U);
       EXPECT_FALSE((*second)->complete());
       EXPECT_THROW((void)(*second)->bytes(), io_error);
+      EXPECT_THROW((void)(*second)->text(), io_error);
       auto third = co_await parts.next();
       EXPECT_EQ(text_of(third->bytes()), pattern_.substr(20, 10));
       EXPECT_EQ(third->failure(), nullptr);

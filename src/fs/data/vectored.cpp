@@ -234,8 +234,14 @@ struct step_request : vector_request_base {
   }
 };
 
-[[noreturn]] void fail_whole(const error& e, std::size_t done, std::size_t size) {
-  error whole(e.number(), "writev_all_at", e.subject(),
+// Of reads, only one piece of memory is read to its end.
+const char* name_of_whole(const vector_transfer& t) noexcept {
+  if (t.way == direction::read) return "read_exactly_at";
+  return t.parts.size() == 1 ? "write_all_at" : "writev_all_at";
+}
+
+[[noreturn]] void fail_whole(const error& e, const char* name, std::size_t done, std::size_t size) {
+  error whole(e.number(), name, e.subject(),
               "after " + std::to_string(done) + " of " + std::to_string(size) + " bytes" +
                   (e.advice().empty() ? "" : "; " + e.advice()));
   whole.set_transferred(done);
@@ -246,19 +252,21 @@ struct step_request : vector_request_base {
 
 task<std::unique_ptr<vector_transfer>> transfer_all(std::unique_ptr<vector_transfer> t) {
   const std::size_t size = t->bytes_left();
+  const bool reads = t->way == direction::read;
+  const char* const name = name_of_whole(*t);
   std::size_t done = 0;
   t->in_steps = true;
   t->advance(0);  // over empty parts
   while (t->first < t->parts.size()) {
     simple_operation<step_request, vector_waiter> step(step_request(std::move(t)));
     auto one = co_await as_result(std::move(step));
-    if (!one) fail_whole(one.error(), done, size);
+    if (!one) fail_whole(one.error(), name, done, size);
     t = std::move(one->first);
     const std::size_t n = one->second;
     if (n == 0) {
       const auto& path = state_of(*t->file.get()).path;
-      fail_whole(error(EIO, "writev_all_at", path.native(), "the device takes no more bytes"), done,
-                 size);
+      const char* const why = reads ? "the file ends here" : "the device takes no more bytes";
+      fail_whole(error(reads ? ENODATA : EIO, name, path.native(), why), name, done, size);
     }
     done += n;
     t->advance(n);

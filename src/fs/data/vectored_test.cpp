@@ -150,6 +150,27 @@ TEST_F(Vectored, too_many_parts_are_an_error_and_no_matter_for_a_whole_write) {
   EXPECT_TRUE(text.substr(9990) == "yxyxy" + std::string(4000, 'b'));
 }
 
+TEST_F(Vectored, an_object_that_moves_in_is_written_and_read_whole_or_the_error_says_how_far) {
+  auto body = [&]() -> task<> {
+    file f = co_await open(path_, rw_);
+    auto written = co_await write_all_at(f, std::string(3000, 'w'), 500);
+    EXPECT_EQ(written.count, 3000U);
+    auto read = co_await read_exactly_at(f, std::move(written.memory), 0);
+    EXPECT_EQ(read.memory, pattern_.substr(0, 500) + std::string(2500, 'w'));
+    auto end = co_await as_result(read_exactly_at(f, std::vector<char>(100), 9'950));
+    EXPECT_EQ(end.error().number(), ENODATA);
+    EXPECT_EQ(end.error().transferred(), 50U);
+    EXPECT_EQ(end.error().message(),
+              "read_exactly_at(" + path_.native() +
+                  "): ENODATA, No data available; after 50 of 100 bytes; the file ends here");
+    file full = co_await open("/dev/full", rw_);
+    auto refused = co_await as_result(write_all_at(full, std::string("x"), 0));
+    EXPECT_EQ(refused.error().number(), ENOSPC);
+    EXPECT_EQ(refused.error().operation(), "write_all_at");
+  };
+  run(body());
+}
+
 TEST_F(Vectored, bad_requests_say_why) {
   auto body = [&]() -> task<> {
     file f = co_await open(path_);
@@ -239,8 +260,8 @@ TEST_F(Vectored, options_are_wishes_or_errors) {
     n = co_await read_at(f, into, 0, {.dontcache = true, .priority = {io_priority_class::idle, 7}});
     EXPECT_EQ(n, 10U);
     EXPECT_EQ(into.text(), b.text());
-    auto owned =
-        co_await write_at(f, std::string("xyz"), 1, {.priority = {io_priority_class::best_effort, 0}});
+    auto owned = co_await write_at(f, std::string("xyz"), 1,
+                                   {.priority = {io_priority_class::best_effort, 0}});
     EXPECT_EQ(owned.memory, "xyz");
     // This file is not open for direct I/O.
     auto atomic = co_await as_result(write_at(f, b, 0, {.atomic = true}));

@@ -52,8 +52,7 @@ TEST(Attributes, times_are_set_to_the_nanosecond_or_left) {
     EXPECT_EQ(m.accessed, then);
     EXPECT_EQ(m.modified, before_1970);
     file f = co_await open(dir / "a");
-    file_times one;
-    one.modified = then;
+    const file_times one{.modified = then};
     co_await fs::set_times(f, one);
     m = co_await f.metadata();
     EXPECT_EQ(m.accessed, then);

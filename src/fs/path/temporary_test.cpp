@@ -2,13 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <string>
+#include <thread>
 
 #include <parkring/fs/metadata.hpp>
 #include <parkring/fs/paths.hpp>
+#include <parkring/this_task.hpp>
 #include <parkring/time.hpp>
 
+#include "fs/path/parting_job.hpp"
 #include "fs/path/temporary_name.hpp"
 #include "kernel/file_calls.hpp"
 #include "support/on_machines.hpp"
@@ -119,6 +123,23 @@ TEST(TemporaryDirectory, is_gone_when_the_runtime_has_ended) {
   };
   run(body((dir / "x").parent_path()));
   EXPECT_EQ(count_in((dir / "x").parent_path()), 0u);
+}
+
+TEST(TemporaryDirectory, a_removal_that_has_begun_is_waited_for_by_a_runtime_without_patience) {
+  std::atomic<bool> begun{false}, removed{false};
+  auto body = [](std::atomic<bool>& has_begun, std::atomic<bool>& done) -> task<> {
+    in_parting([&has_begun, &done]() noexcept {
+      has_begun = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      done = true;
+    });
+    while (!has_begun) co_await yield();
+  };
+  {
+    runtime rt({.shutdown_patience = std::chrono::milliseconds(1)});
+    rt.run(body(begun, removed));
+  }
+  EXPECT_TRUE(removed);
 }
 
 }  // namespace

@@ -173,6 +173,14 @@ void backend::lend(request& r, std::unique_ptr<job> j, worker_class by) noexcept
   j->by = by;
   s.lent = j.get();
   if (workers::shared().submit(*j)) return (void)j.release();
+  if (by == worker_class::bounded) {
+    // No thread is there and none can be had: what ends by itself is done here and not refused.
+    j->run();
+    j->where = job::stage::done;
+    const std::shared_ptr<channel> home = std::move(j->home);
+    home->send(*j.release());
+    return;
+  }
   s.lent = nullptr;
   end(r, -EAGAIN);
 }

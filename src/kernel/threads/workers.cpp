@@ -92,9 +92,9 @@ bool workers::submit(job& j) noexcept {
   if (t.running != 0) return true;
   const job* at = t.first;
   while (at != nullptr && at != &j) at = at->next;
-  if (at == nullptr) return true;
-  t.remove(j);
-  return false;
+  if (at != nullptr) t.remove(j);
+  end_unserved(t, lock);
+  return at == nullptr;
 }
 
 bool workers::start_thread(team& t) noexcept {
@@ -120,17 +120,9 @@ bool workers::start_thread(team& t) noexcept {
   return started;
 }
 
-// After a thread has ended: another one in its place when more jobs wait than threads are idle.
-// Jobs that no thread is left for, and none can be started, end with -EAGAIN.
-void workers::replace(team& t) noexcept {
-  std::unique_lock lock(t.mutex);
-  if (t.first == nullptr) return;
-  if (!t.wants_thread()) return t.work.notify_one();
-  ++t.running;
-  lock.unlock();
-  if (start_thread(t)) return;
-  lock.lock();
-  --t.running;
+// A thread could not be started. The jobs that counted on it, if no other is left: they end with
+// -EAGAIN.
+void workers::end_unserved(team& t, std::unique_lock<std::mutex>& lock) noexcept {
   while (t.running == 0 && t.first != nullptr) {
     job& j = *t.first;
     t.remove(j);
@@ -141,6 +133,19 @@ void workers::replace(team& t) noexcept {
     home->send(j);
     lock.lock();
   }
+}
+
+// After a thread has ended: another one in its place when more jobs wait than threads are idle.
+void workers::replace(team& t) noexcept {
+  std::unique_lock lock(t.mutex);
+  if (t.first == nullptr) return;
+  if (!t.wants_thread()) return t.work.notify_one();
+  ++t.running;
+  lock.unlock();
+  if (start_thread(t)) return;
+  lock.lock();
+  --t.running;
+  end_unserved(t, lock);
 }
 
 void workers::hand_back(team& t, job& j) noexcept {

@@ -6,8 +6,8 @@
 // many threads as the process may have. A third class is for what was ready when it was looked at,
 // which the waiting shall not keep from being served either.
 // A thread starts when a job finds no idle one, up to the limit of its class, and ends after idling
-// for a while, long beside the cost of a start, and not longer: as long as another thread shares
-// them the kernel counts references to descriptors, which makes each read in place dearer. Threads
+// for a while, long beside the cost of a start, and not longer: as long as another thread shares the
+// descriptors the kernel counts references to them, which makes each read in place dearer. Threads
 // are detached, have small stacks and block all signals but the one that interrupts them
 // (interrupter.hpp); the pool is never destroyed, so they may run while the process exits.
 //
@@ -70,6 +70,7 @@ class workers {
   static void serve(team& t);
   static void hand_back(team& t, job& j) noexcept;
   static void replace(team& t) noexcept;
+  static void end_unserved(team& t, std::unique_lock<std::mutex>& lock) noexcept;
   [[nodiscard]] team& team_of(worker_class c) noexcept {
     return teams_[static_cast<std::size_t>(c)];
   }
