@@ -276,7 +276,7 @@ class log_lives {
       co_await sleep_for(std::chrono::microseconds(w.random(3'000)));
       const auto all = self->history_.durable_positions();
       if (all.empty()) continue;
-      const lsn to = all[w.random(all.size())];
+      const lsn to = w.chance(0.3) ? l->durable_end() : all[w.random(all.size())];
       self->history_.truncating(to);
       try {
         co_await l->truncate_before(to);

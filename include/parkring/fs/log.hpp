@@ -64,9 +64,10 @@ class log {
   /// Records lie in the log in the order in which they were awaited.
   /// *Completes when* a sync that began after its write has ended. *Owns* the object.
   /// *Thread*: inside a task. *Drop*: the record may be in the log, or not; nobody else is held up.
-  /// *Errors*: `io_error`: EMSGSIZE for one longer than a segment; ENOSPC, EDQUOT, EMFILE or ENFILE
-  /// when there was no room for a further file: then it is not in the log, and the log goes on;
-  /// any other is of a log that has failed (`failure`) or was closed, and the record may be there.
+  /// *Errors*: `io_error`: EMSGSIZE for one longer than a segment; ENOSPC, EDQUOT, EMFILE, ENFILE
+  /// or ENOMEM when there was no room for a further file: then it is not in the log, and the log
+  /// goes on; any other is of a log that has failed (`failure`) or was closed, and the record may
+  /// be there.
   template <owns_memory V>
   [[nodiscard]] detail::log_append_operation<V> append(V&& record) {
     return {here(), std::move(record), detail::log_wish::durable};

@@ -208,7 +208,7 @@ task<bool> state::next_file() {
 task<bool> state::truncate_in_place() {
   const std::uint64_t to = flushing_.truncate_before;
   if (to <= first_) co_return false;
-  current_header_.first = to;
+  current_header_.tell_later(to);
   encode_header(current_header_, header_.bytes());
   if (!flaws_.free_before_truncating) {
     auto writing = current_.write_all_at(header_, 0);

@@ -46,15 +46,19 @@ bool claim(const std::shared_ptr<state>& s, std::shared_ptr<state>& other) {
   registry& r = all();
   for (;;) {
     detail::home_ref last;
+    std::shared_ptr<state> now_open;
     {
       const std::lock_guard held(r.mutex);
       const auto [at, is_new] = r.directories.try_emplace(where, owner{s.get(), s, core.home_of});
       if (is_new) return true;
-      other = at->second.alive.lock();
-      if (other != nullptr && !other->is_over()) return false;
-      other = nullptr;
+      now_open = at->second.alive.lock();
       last = at->second.home;
     }
+    // Without the registry, since either may be the last reference, and the end of a state takes a
+    // mutex of the same kind.
+    other = std::move(now_open);
+    if (other != nullptr && !other->is_over()) return false;
+    other = nullptr;
     // Asked without the registry, since a fork takes the homes first and then that.
     if (last.is_open()) return false;
     const std::lock_guard held(r.mutex);

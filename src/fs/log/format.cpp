@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::array<char, 8> magic = {'p', 'r', 'k', 'w', 'a', 'l', '1', '\n'};
 constexpr std::size_t header_used = 64;
+constexpr std::size_t note_size = 16;
 constexpr std::uint32_t first_bit = 1U << 31, control_bit = 1U << 30;
 
 template <class T>
@@ -65,6 +66,12 @@ void encode_header(const segment_header& h, std::span<std::byte> to) noexcept {
   store_u64(h.first, to.data() + 40);
   store_u64(h.size, to.data() + 48);
   store_u32(base::crc32c(to.subspan(12, header_used - 12)), to.data() + 8);
+  for (std::size_t i = 0; i < h.later.size(); ++i) {
+    if (h.later[i] == 0) continue;
+    std::byte* const note = to.data() + header_used + i * note_size;
+    store_u64(h.later[i], note);
+    store_u32(base::crc32c({note, 8}), note + 8);
+  }
 }
 
 std::optional<segment_header> decode_header(std::span<const std::byte> from) noexcept {
@@ -79,6 +86,10 @@ std::optional<segment_header> decode_header(std::span<const std::byte> from) noe
   h.previous_end = load_u64(from.data() + 32);
   h.first = load_u64(from.data() + 40);
   h.size = load_u64(from.data() + 48);
+  for (std::size_t i = 0; i < h.later.size(); ++i) {
+    const std::byte* const note = from.data() + header_used + i * note_size;
+    if (base::crc32c({note, 8}) == load_u32(note + 8)) h.later[i] = load_u64(note);
+  }
   if (h.size < header_size || h.size - header_size > ~h.base) return std::nullopt;
   return h;
 }

@@ -11,9 +11,12 @@
 //                 16..23  number of the segment, from 1; 0: prepared, and in no log
 //                 24..31  base: position of its first record
 //                 32..39  end of the segment before it: no record lies between that and base
-//                 40..47  position of the oldest record needed, when it began, or later: where a
-//                         truncation finds no room for a record, it is told here
+//                 40..47  position of the oldest record needed, when it began
 //                 48..55  size of the file
+//                 64..79  the same position, later, and its crc32c: where a truncation finds no
+//                 room 80..95  for a record, it is told in the place of the one that says less. So
+//                 a
+//                         write that ends halfway leaves the header, and the other one
 //
 //   record  bytes  0..3   crc32c of its position (8 bytes), bytes 4..15 and the crc32c of its bytes
 //                  4..7   length; bit 31: first of its group; bit 30: not the user's, see below
@@ -33,6 +36,8 @@
 // A record that is not the user's has 8 bytes: the position of the oldest record that is needed.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -53,6 +58,12 @@ struct segment_header {
   std::uint64_t previous_end = 0;
   std::uint64_t first = 0;
   std::uint64_t size = 0;
+  std::array<std::uint64_t, 2> later{};  // as `first`; 0: none
+
+  [[nodiscard]] std::uint64_t needed() const noexcept {
+    return std::max({first, later[0], later[1]});
+  }
+  void tell_later(std::uint64_t to) noexcept { later[later[0] <= later[1] ? 0 : 1] = to; }
 };
 
 /// Fills the first `header_size` bytes of `to`.

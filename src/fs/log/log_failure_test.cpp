@@ -29,6 +29,8 @@ class LogFailure : public ::testing::Test {
       if (!op.path.ends_with(".wal")) return std::nullopt;
       if (writes_it) ++writes;
       if (op.kind == sim::operation_kind::sync) ++syncs;
+      if (no_descriptor && op.kind == sim::operation_kind::open)
+        return sim::injected{.error = EMFILE};
       if (full && writes_it && op.length == small.segment)
         return sim::injected{.what = sim::fault::no_space};
       if (fails && writes_it) return sim::injected{.what = *fails};
@@ -63,6 +65,7 @@ class LogFailure : public ::testing::Test {
   sim::world world{7};
   bool full = false;
   bool names_fail = false;
+  bool no_descriptor = false;
   std::optional<sim::fault> fails;
   int writes = 0, syncs = 0, name_syncs = 0;
 };
@@ -216,6 +219,28 @@ TEST_F(LogFailure, a_truncation_that_frees_nothing_is_done_on_a_full_disk_too) {
     EXPECT_GT(l.first(), lsn{24});
     co_await l.close();
   });
+}
+
+// The end lies behind what was refused then, and behind all that is in the files.
+TEST_F(LogFailure, what_is_appended_after_truncating_to_the_end_of_a_full_disk_is_kept) {
+  lsn end;
+  with_log([&](log& l) -> task<> {
+    full = true;
+    for (int number = 0; number == 0;) number = co_await append(&l, std::string(600, '.'));
+    // Nor is there a descriptor for a file that becomes free.
+    no_descriptor = true;
+    end = l.end();
+    co_await l.truncate_before(end);
+    co_await l.close();
+  });
+  full = no_descriptor = false;
+  with_log([&](log& l) -> task<> {
+    EXPECT_EQ(l.first(), end);
+    const lsn at = co_await l.append(std::string("kept"));
+    EXPECT_GT(at, end);
+    co_await l.close();
+  });
+  EXPECT_EQ(reopened(), std::vector<std::string>{"kept"});
 }
 
 TEST_F(LogFailure, closing_tells_of_records_that_were_refused_unseen) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -178,6 +179,31 @@ log_lives::settings on_a_full_disk() {
 TEST(LogSim, survives_truncations_on_a_full_disk) {
   const std::uint64_t seeds = seeds_or(static_cast<std::uint64_t>(scaled(50)));
   expect_no_failure({.seeds = seeds}, lives_of(on_a_full_disk()));
+}
+
+// Only filling a further file lacks room, as often as the seed says. So the log itself never fails,
+// and truncations are told in the header, by writes that may end halfway.
+void live_without_further_files(sim::world& w) {
+  log_lives::settings s{
+      .options = {.segment = 4096, .group = 1024, .spare = static_cast<unsigned>(w.random(2))},
+      .records = 12,
+      .lives = 4,
+      .cut_within = 500,
+      .faults = sim::faults()};
+  s.faults->short_write = 0.3;
+  const double refused = static_cast<double>(w.random(100)) / 100;
+  s.faults->callback = [&w, refused](const sim::operation& op) -> std::optional<sim::injected> {
+    const bool fills =
+        op.kind == sim::operation_kind::write && op.path.ends_with(".wal") && op.length == 4096;
+    if (!fills || !w.chance(refused)) return std::nullopt;
+    return sim::injected{.what = sim::fault::no_space};
+  };
+  log_lives(w, s).run();
+}
+
+TEST(LogSim, survives_truncations_where_no_further_file_fits) {
+  const std::uint64_t seeds = seeds_or(static_cast<std::uint64_t>(scaled(100)));
+  expect_no_failure({.seeds = seeds}, live_without_further_files);
 }
 
 TEST(LogSim, files_that_go_before_the_header_says_so_are_found) {

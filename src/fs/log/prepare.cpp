@@ -97,6 +97,12 @@ task<> state::prepare() {
     const auto filled = co_await as_result(std::move(filling));
     if (!filled) {
       co_await give_bytes_back(chosen);
+      // Files of another size are only in the way: the next try has their room.
+      for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (slots_[i].what != slot_state::free || slots_[i].size == options_.segment) continue;
+        slots_[i] = {};
+        co_await give_bytes_back(i);
+      }
       throw io_error(filled.error());
     }
     if (slots_[chosen].what == slot_state::empty) co_return;  // it ends

@@ -184,6 +184,12 @@ task<> state::find_end(found_slots& all) {
     report_.file = path_of(last.in.slot);
     report_.offset = last.in.offset_of(s.end);
     co_await restore_last_group(s);
+    // Truncated to behind all records, where some were refused: so it goes on there. What was
+    // written before that position would count as truncated.
+    if (!all.cut && all.needed > s.end) {
+      leave_file_ = true;
+      first_ = durable_end_ = report_.end.value = all.needed;
+    }
     break;
   }
   gathering_.base = durable_end_;
@@ -235,7 +241,7 @@ task<bool> state::find_beginning(found_slots& all, scanned last) {
 task<state::scanned> state::scan(found part, std::uint64_t limit) {
   scanned s;
   s.part = part;
-  s.needed = part.header.first;
+  s.needed = part.header.needed();
   s.epoch = part.header.epoch;
   cursor c(*this, co_await fs::open(path_of(part.in.slot)), part.in, part.in.base, limit);
   s.last_group = part.in.base;
