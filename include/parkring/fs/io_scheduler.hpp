@@ -160,7 +160,8 @@ class io_lane {
   }
   /// As above. In the background it is cut to pieces while there is a foreground, one after the
   /// other, each with a turn of its own; not in a file opened to append, nor with a limit on
-  /// operations. An error or an end behind the first piece makes it short.
+  /// operations. An error or an end behind the first piece makes it short, and so does a `close` of
+  /// the file meanwhile.
   ///
   /// *Completes when* the last piece does. *Owns* the lock on the buffer until then. *Thread*: the
   /// scheduler's runtime. *Drop*: the piece that is with the device goes on, the rest never begins.

@@ -54,7 +54,13 @@ void background_window::foreground_began(time_point t) noexcept {
   looks_ = true;
   look_enough_ = t + shortest_look;
   look_end_ = t + longest_look;
-  next_look_ = t + (looks_count_ < looks_told_.size() ? between_first_looks : between_looks);
+  // After one that saw nothing the next would see nothing either: the foreground comes too seldom
+  // or takes too long.
+  const bool in_vain = looks_count_ == looks_count_before_ && seen_.count() == seen_before_;
+  looks_count_before_ = looks_count_;
+  seen_before_ = seen_.count();
+  const bool first = looks_count_ < looks_told_.size() && !in_vain;
+  next_look_ = t + (first ? between_first_looks : between_looks);
 }
 
 std::optional<background_window::time_point> background_window::looks_until(
@@ -78,7 +84,8 @@ void background_window::saw_alone(nanoseconds took, time_point t) noexcept {
 void background_window::foreground_ended(time_point since, time_point t, bool met,
                                          bool used) noexcept {
   const nanoseconds took = t - since;
-  if (!met && looks_until(t)) saw_alone(took, t);
+  // A background that is held makes no use of the window, though it waits.
+  if (!met && looks_until(t)) return saw_alone(took, t);
   const double late = target();
   if (late == 0) return;
   if (static_cast<double>(took.count()) <= late) {

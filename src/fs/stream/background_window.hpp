@@ -21,10 +21,10 @@
 // The target. Where none is given it is 1.9 times the 99th percentile of those that met no
 // background. With a background there are none of these, so there are looks at the foreground
 // alone, as BBR looks for the shortest round trip (Cardwell et al., 2016): every 4 seconds, at
-// first every quarter of one, the background is held for 20 ms or until 64 requests met none of it,
-// but not longer than 100 ms; what is too few goes to the next look. The percentile is the median
-// of those of the last 5 looks, for in any of them may be a stall of the machine. Until there were
-// 3, the window stays as it is.
+// first every quarter of one, the background is held for 20 ms and until 64 requests met none of
+// it, but not longer than 100 ms; what is too few goes to the next look. After one in which no
+// request did, the next is in 4 seconds. The percentile is the median of those of the last 5 looks,
+// for in any of them may be a stall of the machine. Until there were 3, the window stays as it is.
 #pragma once
 
 #include <array>
@@ -86,6 +86,7 @@ class background_window {
   percentile seen_;
   std::array<double, 5> looks_told_{};
   std::size_t looks_count_ = 0;
+  std::size_t looks_count_before_ = ~std::size_t{0}, seen_before_ = 0;  // when the last look began
   double usual_ = 0;  // their median; 0: not known
 };
 

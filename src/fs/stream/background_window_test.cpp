@@ -133,5 +133,33 @@ TEST(BackgroundWindow, a_given_target_needs_no_looks) {
   }
 }
 
+TEST(BackgroundWindow, does_not_grow_while_it_looks) {
+  background_window w(0ns, 32);
+  device d(w);
+  int requests_in_looks = 0;
+  for (int i = 0; i < 5'000; ++i) {
+    const double before = w.bytes();
+    const bool looks = w.looks_until(d.t).has_value();
+    d.request(!looks);
+    if (!looks) continue;
+    ++requests_in_looks;
+    EXPECT_EQ(w.bytes(), before);
+  }
+  EXPECT_GT(requests_in_looks, 100);
+}
+
+TEST(BackgroundWindow, looks_seldom_where_looks_see_nothing) {
+  background_window w(0ns, 32);
+  int looks = 0;
+  for (auto t = start; t < start + 60s; t += 150ms) {
+    if (w.looks_until(t)) continue;
+    w.foreground_began(t);
+    if (w.looks_until(t)) ++looks;
+    w.foreground_ended(t, t + 1ms, true, true);
+  }
+  EXPECT_LE(looks, 20);
+  EXPECT_GE(looks, 10);
+}
+
 }  // namespace
 }  // namespace parkring::fs

@@ -92,8 +92,8 @@ TEST(IoPieces, a_limit_of_operations_is_one_of_requests_and_a_limit_of_bytes_hol
     options = with_a_target();
     options.background.bytes_per_second = 10'000'000;
     io_scheduler by_bytes(options);
-    const auto front = co_await by_bytes.acquire(io_class::foreground, 4096);
     const auto begin = now();
+    const auto front = co_await by_bytes.acquire(io_class::foreground, 4096);
     EXPECT_EQ(co_await by_bytes.run(io_class::background, f.read_at(b, 0)), 300'000u);
     EXPECT_EQ(turns(by_bytes), 5u);
     // The last piece has to wait until the others are paid for: no clock may be faster.

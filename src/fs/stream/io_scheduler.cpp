@@ -98,6 +98,8 @@ struct io_scheduler_state {
         classes{class_state(o.foreground), class_state(o.background), class_state(o.sync)},
         window(o.latency_target, o.queue_depth) {
     PARKRING_CHECK(o.queue_depth != 0, "an io_scheduler needs a queue_depth of at least 1");
+    // Longer is never, and no point in time is beyond the clock.
+    options.idle_after = std::min<nanoseconds>(options.idle_after, std::chrono::hours(24 * 365));
   }
 
   class_state& of(io_class c) noexcept { return classes[static_cast<std::size_t>(c)]; }
@@ -255,7 +257,8 @@ void io_scheduler_state::ended(io_class c, std::size_t bytes, time_point since,
                       static_cast<double>(background_bytes) * 4 >= window.bytes();
     window.foreground_ended(since, t, met, used);
   } else if (c == io_class::background) {
-    pause_until = t + window.pause(in_window(bytes), t - since);
+    // A small one does not end the pause after a large one.
+    pause_until = std::max(pause_until, t + window.pause(in_window(bytes), t - since));
   }
   left(c, bytes);
   dispatch();

@@ -274,5 +274,22 @@ TEST(IoScheduler, the_background_goes_on_beside_a_foreground_that_is_always_late
   }
 }
 
+TEST(IoScheduler, a_small_request_does_not_end_the_pause_after_a_large_one) {
+  sim::world w(1);
+  w.run([]() -> task<> {
+    io_scheduler s({.latency_target = 1h});
+    const auto front = co_await s.acquire(io_class::foreground, 4096);
+    const auto begin = now();
+    for (int i = 0; i < 2; ++i) {
+      {
+        const auto large = co_await s.acquire(io_class::background, 1 << 20);
+        co_await sleep_for(1ms);
+      }
+      static_cast<void>(co_await s.acquire(io_class::background, 4096));
+    }
+    EXPECT_GE(now() - begin, 17ms);
+  });
+}
+
 }  // namespace
 }  // namespace parkring::fs

@@ -24,7 +24,8 @@ class token_bucket {
   /// How long until there is no debt.
   [[nodiscard]] nanoseconds wait() const noexcept {
     if (!limited() || tokens_ >= 0) return nanoseconds(0);
-    return nanoseconds(static_cast<std::int64_t>(-tokens_ / rate_ * 1e9) + 1);
+    const double s = std::min(-tokens_ / rate_, 3e8);  // ten years: in the range of nanoseconds
+    return nanoseconds(static_cast<std::int64_t>(s * 1e9) + 1);
   }
 
  private:
