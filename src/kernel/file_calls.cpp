@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -66,6 +67,10 @@ class system_calls final : public file_calls {
     return errno == EPERM ? -ENOSYS : -errno;  // a filter's answer
   }
   int close(int fd) noexcept override { return base::close_descriptor(fd); }
+  std::uint64_t most_descriptors() const noexcept override {
+    rlimit all{};
+    return ::getrlimit(RLIMIT_NOFILE, &all) == 0 ? all.rlim_cur : file_calls::most_descriptors();
+  }
   int duplicate(int fd) noexcept override { return answer(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
   int reopen(int fd, int flags) noexcept override {
     return answer(::open(path_of_descriptor(fd).text, flags | O_CLOEXEC));

@@ -124,6 +124,8 @@ class file_calls {
 
   /// statvfs(3) of the file system of a path, or of an open file with an empty path.
   virtual int inspect_file_system(int at, const char* path, file_system_facts& out) noexcept = 0;
+  /// How many descriptors may be open at once.
+  [[nodiscard]] virtual std::uint64_t most_descriptors() const noexcept { return 1U << 20; }
 };
 
 /// Those of this process's own system.

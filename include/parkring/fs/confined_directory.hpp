@@ -31,13 +31,15 @@ namespace parkring::fs {
 /// EXDEV, links within it are followed. What is done is done to the last part of the path in the
 /// directory that was found, or to the very file that was found, so no link that is put in the way
 /// meanwhile leads elsewhere. That last part must be a name: EINVAL when it is ".", ".." or empty,
-/// as behind a slash. Where something is renamed meanwhile so that the kernel cannot tell, it is
-/// asked again, a few times; then EAGAIN. Where openat2(2) is forbidden, as by the filters of some
-/// containers, all fail with ENOSYS or EPERM: there is no weaker check instead.
+/// as behind a slash. Where something is renamed meanwhile so that the kernel cannot tell, which
+/// only happens to paths with "..", it is asked again, a few times; then EAGAIN. `open` and
+/// `open_directory` ask once. Where openat2(2) is forbidden, as by the filters of some containers,
+/// all that needs it fails with ENOSYS or EPERM: there is no weaker check instead. What is done to
+/// the last part of a path, and has no slash in it, needs none.
 ///
-/// Two things lie outside of this: other file systems that are mounted below the directory are
-/// below it; and a directory that somebody moves out while something is done in it takes that with
-/// it.
+/// Three things lie outside of this: other file systems that are mounted below the directory are
+/// below it; a file that has a name below it is, whatever other names it has (hard links); and a
+/// directory that somebody moves out while something is done in it takes that with it.
 ///
 /// *Owns* the directory. *Thread*, *Drop*: as `directory`.
 class confined_directory {

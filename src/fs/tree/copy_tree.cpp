@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "fs/tree/tree_error.hpp"
@@ -33,7 +34,7 @@ copy_tree::copy_tree(std::string from, std::string to, copy_options options,
                      kernel::file_calls& calls)
     : options_(std::move(options)),
       calls_(calls),
-      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
+      budget_(std::make_shared<open_budget>(places_to_keep(calls, most_open))),
       from_(std::move(from)),
       to_(std::move(to)) {
   most_busy_ = std::max(1U, options_.concurrency);
@@ -221,13 +222,19 @@ void copy_tree::list(share& s, const directory_ref& in, call_fd reading) {
   hand_on();
   if (n < 0 && n != -ENOENT) return fail_at(in.get(), "", static_cast<int>(n), false);
   if (n <= 0) return;  // ENOENT: the rest is gone with it
-  // The rest is listed when what was found is done.
+  // The rest is listed when what was found is done; but before the directories where it holds a
+  // descriptor of its own, or there would be one for each level of the tree.
   copy_item rest;
   rest.what = copy_item::kind::listing;
   rest.in = in;
   rest.reading = std::move(reading);
   in->left.fetch_add(1, std::memory_order_relaxed);
-  s.mine.insert(s.mine.begin() + static_cast<std::ptrdiff_t>(below), std::move(rest));
+  auto behind = s.mine.begin() + static_cast<std::ptrdiff_t>(below);
+  if (rest.reading)
+    behind = std::stable_partition(behind, s.mine.end(), [](const copy_item& i) {
+      return i.what == copy_item::kind::directory;
+    });
+  s.mine.insert(behind, std::move(rest));
 }
 
 // Something to do in `in` has ended; so may `in`, and what it lies in.

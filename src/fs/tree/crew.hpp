@@ -36,7 +36,7 @@ class shared_work {
   virtual ~shared_work() = default;
 
   /// Does a bounded part; on a thread of the pool, beside others that do the same. What it throws
-  /// is thrown to the one who waits for the crew.
+  /// ends the work, and is thrown to the one who waits for the crew.
   virtual void do_share() = 0;
 
   /// Destroys what is left to do, once it is unwanted; on a thread of the pool, or where none can
@@ -62,6 +62,7 @@ class crew {
         if (work->wanted()) work->do_share();
       } catch (...) {
         failure = std::current_exception();
+        work->give_up();  // what this one had taken is lost
       }
       if (!work->wanted()) work->clean_up();
       finished.store(true, std::memory_order_release);  // pairs with the acquire in `any_finished`

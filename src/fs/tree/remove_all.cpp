@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include <parkring/detail/check.hpp>
+
 #include "fs/calls.hpp"
 #include "fs/tree/remove_tree.hpp"
 #include "fs/tree/tree_error.hpp"
@@ -43,6 +45,7 @@ task<removal_counts> remove_all(std::filesystem::path path, removal_options opti
 
 task<removal_counts> tree_starts::remove_all(base::owned_fd in, std::string name, std::string path,
                                              removal_options options) {
+  PARKRING_CHECK(in, "without a directory the name would be one of the working directory");
   return removal(std::move(in), std::move(name), std::move(path), std::move(options));
 }
 

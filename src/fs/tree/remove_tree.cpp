@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -30,7 +31,7 @@ removed_directory::~removed_directory() {
 remove_tree::remove_tree(call_fd in, std::string name, std::string path, unsigned concurrency,
                          kernel::file_calls& calls)
     : calls_(calls),
-      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
+      budget_(std::make_shared<open_budget>(places_to_keep(calls, most_open))),
       root_in_(std::move(in)),
       root_name_(std::move(name)),
       root_path_(std::move(path)) {
@@ -137,7 +138,13 @@ void remove_tree::list(share& s, const directory_ref& in, call_fd reading) {
   rest.is_listing = true;
   rest.reading = std::move(reading);
   in->left.fetch_add(1, std::memory_order_relaxed);
-  s.mine.insert(s.mine.begin() + static_cast<std::ptrdiff_t>(below), std::move(rest));
+  // Behind all that was found; but before the directories where it holds a descriptor of its own,
+  // or there would be one for each level of the tree.
+  auto behind = s.mine.begin() + static_cast<std::ptrdiff_t>(below);
+  if (rest.reading)
+    behind = std::stable_partition(behind, s.mine.end(),
+                                   [](const removal_item& i) { return i.names.empty(); });
+  s.mine.insert(behind, std::move(rest));
 }
 
 void remove_tree::remove_names(share& s, const directory_ref& in,

@@ -1,7 +1,6 @@
 #include "fs/tree/tree_place.hpp"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -72,12 +71,10 @@ int directory_flags(bool follow) noexcept {
   return O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
 }
 
-int places_to_keep(int most) noexcept {
-  rlimit all{};
-  if (::getrlimit(RLIMIT_NOFILE, &all) != 0) return most;
+int places_to_keep(const kernel::file_calls& calls, int most) noexcept {
   // The rest is for what jobs open for a time, and for the program.
-  const rlim_t part = std::max<rlim_t>(all.rlim_cur / 4, 2);
-  return static_cast<int>(std::min<rlim_t>(static_cast<rlim_t>(most), part));
+  const std::uint64_t part = std::max<std::uint64_t>(calls.most_descriptors() / 4, 2);
+  return static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(most), part));
 }
 
 namespace {
@@ -117,7 +114,8 @@ reached reach(kernel::file_calls& calls, const open_dir& directory, bool follow)
       fd = follow ? calls.open(at, path.c_str(), directory_flags(true), 0)
                   : calls.open_without_links(at, path.c_str());
     }
-    if (fd == -ENOSYS) {
+    // The system follows forty links in a path and no more, but any number one after the other.
+    if (fd == -ENOSYS || (follow && fd == -ELOOP)) {
       names = 1;
       fd = calls.open(at, closed[left - 1]->name().c_str(), directory_flags(follow), 0);
     }

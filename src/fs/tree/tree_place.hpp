@@ -58,7 +58,7 @@ struct open_budget {
 };
 using shared_budget = std::shared_ptr<open_budget>;
 /// At most `most`, and a part of what the process may have.
-[[nodiscard]] int places_to_keep(int most) noexcept;
+[[nodiscard]] int places_to_keep(const kernel::file_calls& calls, int most) noexcept;
 
 class tree_place {
  public:

@@ -137,6 +137,7 @@ void walk::skip() { state_->skip_last(); }
 
 walk tree_starts::walk(base::owned_fd root, std::string path, walk_options options,
                        const char* operation) {
+  PARKRING_CHECK(root, "without a directory the walk would begin at the path");
   return fs::walk(std::make_unique<walk_state>(std::move(path), std::move(options), operation,
                                                std::move(root)));
 }

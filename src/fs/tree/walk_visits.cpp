@@ -14,7 +14,7 @@ namespace parkring::fs {
 namespace {
 
 // Entries that are visited by one job without a look at what others have to do.
-constexpr std::size_t most_in_group = 64;
+constexpr std::size_t most_in_group = 16;
 
 }  // namespace
 

@@ -29,7 +29,7 @@ walk_work::walk_work(std::string root, call_fd opened, walk_options o, const cha
       follow_(options.follow == follow_links::always),
       most_jobs_(options.order == walk_order::depth_first ? 1 : std::max(1U, options.concurrency)),
       identities_(follow_ || options.one_file_system),
-      budget_(std::make_shared<open_budget>(places_to_keep(most_open))),
+      budget_(std::make_shared<open_budget>(places_to_keep(calls, most_open))),
       root_(std::move(opened)) {
   item first;
   first.place = std::make_shared<tree_place>(std::move(root));
@@ -100,7 +100,8 @@ void walk_work::do_share() {
         pending_.pop_back();
       } else {
         const bool others_idle = busy_ < most_jobs_ && pending_.empty();
-        if (others_idle && s.mine.size() > 1 && s.done() >= early_hand_in) break;
+        const bool worth_it = s.done() >= early_hand_in || !s.mine.back().unvisited.empty();
+        if (others_idle && s.mine.size() > 1 && worth_it) break;
         next = std::move(s.mine.back());
         s.mine.pop_back();
       }
@@ -190,15 +191,18 @@ std::size_t walk_work::read_some(share& s, item& i, std::vector<walk_entry>& int
 }
 
 // One buffer, and all of a small directory; the rest of a large one is listed after what is below
-// its first part, or by somebody else.
+// its first part, or by somebody else; but before that where it holds a descriptor of its own, or
+// there would be one for each level of the tree.
 void walk_work::list(share& s, item i) {
   if (!open(s, i)) return;
   const std::size_t before = s.batch.size();
   std::size_t n = read_some(s, i, s.batch);
   while (n != 0 && n < listing_bytes / 2 && wanted()) n = read_some(s, i, s.batch);
   const std::shared_ptr<open_dir> in = i.opened;
-  if (n != 0) s.mine.push_back(std::move(i));
+  const std::size_t below = s.mine.size();
   for (std::size_t k = before; k < s.batch.size(); ++k) queue_inside(s, s.batch[k], in);
+  const std::size_t rest = i.reading ? s.mine.size() : below;
+  if (n != 0) s.mine.insert(s.mine.begin() + static_cast<std::ptrdiff_t>(rest), std::move(i));
   if (options.visit) set_aside(s, before, in);
 }
 
