@@ -51,6 +51,7 @@ function(parkring_program name)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/${name}/*.cpp")
   add_executable(example_${name} ${sources})
   parkring_compile(example_${name})
+  parkring_optimise_little("${PROJECT_SOURCE_DIR}/examples/${name}/main.cpp")
   target_link_libraries(example_${name} PRIVATE parkring::parkring ${ARGN})
   set_target_properties(example_${name} PROPERTIES
     OUTPUT_NAME ${name}
