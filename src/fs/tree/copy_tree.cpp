@@ -231,7 +231,7 @@ void copy_tree::list(share& s, const directory_ref& in, call_fd reading) {
   in->left.fetch_add(1, std::memory_order_relaxed);
   auto behind = s.mine.begin() + static_cast<std::ptrdiff_t>(below);
   if (rest.reading)
-    behind = std::stable_partition(behind, s.mine.end(), [](const copy_item& i) {
+    behind = std::partition(behind, s.mine.end(), [](const copy_item& i) {
       return i.what == copy_item::kind::directory;
     });
   s.mine.insert(behind, std::move(rest));

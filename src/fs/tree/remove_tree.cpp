@@ -142,8 +142,8 @@ void remove_tree::list(share& s, const directory_ref& in, call_fd reading) {
   // or there would be one for each level of the tree.
   auto behind = s.mine.begin() + static_cast<std::ptrdiff_t>(below);
   if (rest.reading)
-    behind = std::stable_partition(behind, s.mine.end(),
-                                   [](const removal_item& i) { return i.names.empty(); });
+    behind =
+        std::partition(behind, s.mine.end(), [](const removal_item& i) { return i.names.empty(); });
   s.mine.insert(behind, std::move(rest));
 }
 
