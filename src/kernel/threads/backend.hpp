@@ -123,7 +123,8 @@ class backend final : public emulated::backend {
   void attempt(request& r) noexcept;
   /// Watches without trying first; `fd` matters when it has no watch yet.
   void watch(request& r, int fd) noexcept;
-  /// To a worker; the request ends with -EAGAIN when there is none and none can be started.
+  /// To a worker. When there is none and none can be started, what ends by itself is done here and
+  /// now, and anything else ends with -EAGAIN.
   void lend(request& r, std::unique_ptr<job> j, worker_class by) noexcept;
   /// Copies for a request that waits; null and it has ended when there is no memory.
   [[nodiscard]] kept* keep(request& r) noexcept;
